@@ -1,0 +1,171 @@
+// Package bucketload holds the words that every room of the program shares:
+// what a user defines (Load), what the plan saw (Object, Batch), what happens
+// to it (Run, File) and how it goes wrong (Error). It imports the standard
+// library only and does nothing by itself.
+package bucketload
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Schemas that bucketload uses in the target database.
+const (
+	StagingSchema = "dataimport" // one table per run, named r_<run>
+	BackupSchema  = "databackup" // the previous tables
+	LedgerSchema  = "bucketload" // runs, batches, files, backups
+)
+
+// TableName is a table as the user wrote it, taken literally: case, spaces and
+// quotes are part of the name.
+type TableName struct {
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
+}
+
+// ParseTableName reads "table" or "schema.table". The first dot splits off the
+// schema; the default schema is public. There is no SQL quoting.
+func ParseTableName(s string) (TableName, error) {
+	t := TableName{Schema: "public", Name: s}
+	if schema, name, ok := strings.Cut(s, "."); ok {
+		t = TableName{Schema: schema, Name: name}
+	}
+	for _, part := range []string{t.Schema, t.Name} {
+		switch {
+		case part == "":
+			return t, &Error{Op: "config", Code: CodeUsage, Message: fmt.Sprintf("table name %q has an empty part", s),
+				Hint: "write TABLE or SCHEMA.TABLE"}
+		case len(part) > 63:
+			return t, &Error{Op: "config", Code: CodeUsage, Message: fmt.Sprintf("name %q is longer than the 63 bytes that Postgres keeps", part),
+				Hint: "choose a shorter name, for example with --table"}
+		case strings.ContainsRune(part, 0):
+			return t, &Error{Op: "config", Code: CodeUsage, Message: fmt.Sprintf("table name %q contains a NUL byte", s)}
+		}
+	}
+	return t, nil
+}
+
+// String gives schema.table without quoting, for people and for the ledger.
+func (t TableName) String() string { return t.Schema + "." + t.Name }
+
+// Mode says what becomes of the rows that the live table already has.
+type Mode string
+
+const (
+	ModeReplace Mode = "replace" // a new table is built beside the live one and swapped in
+	ModeAppend  Mode = "append"  // objects not loaded yet are added to the live table
+)
+
+// Format is the kind of file.
+type Format string
+
+const (
+	FormatAuto Format = "auto"
+	FormatCSV  Format = "csv"
+)
+
+// Policy words for what a file does not say.
+const (
+	PolicyFail   = "fail"
+	PolicyReject = "reject"
+)
+
+// S3 says how to reach the buckets. The zero value is the SDK's default chain.
+type S3 struct {
+	Region        string `json:"region,omitempty"`
+	Profile       string `json:"profile,omitempty"`
+	EndpointURL   string `json:"endpoint_url,omitempty"`
+	PathStyle     bool   `json:"path_style,omitempty"`
+	Anonymous     bool   `json:"anonymous,omitempty"`
+	AssumeRole    string `json:"assume_role,omitempty"`
+	RequesterPays bool   `json:"requester_pays,omitempty"`
+}
+
+// CSV is a dialect. Delimiter, Quote, Escape and Comment are one byte each, or
+// empty: an empty Delimiter is found out from samples, an empty Quote switches
+// quoting off, an empty Comment means that there are none.
+type CSV struct {
+	Delimiter   string `json:"delimiter"`
+	Quote       string `json:"quote"`
+	Escape      string `json:"escape"`
+	Header      bool   `json:"header"`
+	Encoding    string `json:"encoding"`
+	Comment     string `json:"comment"`
+	SkipHead    int    `json:"skip_head"` // physical lines before the header
+	SkipFoot    int    `json:"skip_foot"` // physical lines at the end
+	Ragged      string `json:"ragged"`
+	InvalidUTF8 string `json:"invalid_utf8"`
+	NUL         string `json:"nul"`
+}
+
+// Column is one column of the table and where its values come from.
+type Column struct {
+	Name   string   `json:"name"`
+	From   []string `json:"from,omitempty"`    // header names, the first that a file has; default: the column's own name
+	Type   string   `json:"type,omitempty"`    // a Postgres type as SQL writes it; empty: inferred
+	NullIf []string `json:"null_if,omitempty"` // values that mean NULL, compared after trimming
+	Trim   *bool    `json:"trim,omitempty"`    // default: on for types other than text, off for text
+	Format []string `json:"format,omitempty"`  // patterns for dates and times, tried in order; default ISO 8601
+}
+
+// Sources gives the header names that the column may have in a file.
+func (c Column) Sources() []string {
+	if len(c.From) > 0 {
+		return c.From
+	}
+	return []string{c.Name}
+}
+
+// Tolerance is what may be left out. A limit must be exceeded to fail the run.
+type Tolerance struct {
+	Files Share `json:"files"`
+}
+
+// Checks are judged on staging before the swap.
+type Checks struct {
+	Rows RowRange `json:"rows"`
+}
+
+// RowRange bounds a number of rows; a zero Max is no bound.
+type RowRange struct {
+	Min int64 `json:"min,omitempty"`
+	Max int64 `json:"max,omitempty"`
+}
+
+// Load is one table's definition with every default filled in: from where,
+// which columns, which policy. It holds no secret, so the ledger keeps it.
+type Load struct {
+	Key         string    `json:"key"`   // its name in the configuration and on the command line
+	Table       TableName `json:"table"` // the live table
+	From        []string  `json:"from"`  // URIs
+	Exclude     []string  `json:"exclude,omitempty"`
+	S3          S3        `json:"s3"`
+	Format      Format    `json:"format"`
+	Compression string    `json:"compression"`
+	CSV         CSV       `json:"csv"`
+	Mode        Mode      `json:"mode"`
+	AllowEmpty  bool      `json:"allow_empty,omitempty"`
+	AllText     bool      `json:"all_text,omitempty"`
+	LowerCase   bool      `json:"lower_case"`
+
+	Columns         []Column `json:"columns,omitempty"`          // in table order
+	ColumnsOverride bool     `json:"columns_override,omitempty"` // Columns change the inferred ones instead of being all there are
+	Unknown         string   `json:"unknown"`
+	Missing         string   `json:"missing"`
+
+	MaxConcurrency   int           `json:"max_concurrency"`     // batches at once
+	MaxItemsPerBatch int           `json:"max_items_per_batch"` // files
+	MinBatchBytes    Bytes         `json:"min_batch_bytes"`     // small files are joined up to this even past the count
+	Retries          int           `json:"retries"`             // further tries of the run
+	Tolerate         Tolerance     `json:"tolerate"`
+	PrimaryKey       []string      `json:"primary_key,omitempty"`
+	Indexes          []string      `json:"indexes,omitempty"`
+	Constraints      []string      `json:"constraints,omitempty"`
+	Statistics       []string      `json:"statistics,omitempty"`
+	BeforeSwapSQL    []string      `json:"before_swap_sql,omitempty"`
+	Checks           Checks        `json:"checks"`
+	LockTimeout      time.Duration `json:"lock_timeout"`
+
+	LimitFiles int `json:"limit_files,omitempty"` // a trial: this many files into staging, no swap
+}
