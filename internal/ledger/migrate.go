@@ -1,0 +1,99 @@
+package ledger
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bucketload/bucketload"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrateLock is the advisory lock that two processes starting at once queue
+// for; the ASCII bytes of "bucktldg".
+const migrateLock = 0x6275636b746c6467
+
+// Exists says whether the database has a ledger that this program can read.
+func (l *Ledger) Exists(ctx context.Context) (bool, error) {
+	var there bool
+	err := l.pool.QueryRow(ctx, `SELECT to_regclass('bucketload.migrations') IS NOT NULL`).Scan(&there)
+	return there, bucketload.DatabaseError("ledger", err)
+}
+
+// Migrate brings the ledger to this program's version, creating it and the
+// schemas for staging and backups where they are missing. A database that is
+// up to date is only read.
+func (l *Ledger) Migrate(ctx context.Context) error {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	version, err := l.version(ctx)
+	if err != nil {
+		return bucketload.DatabaseError("ledger", err)
+	}
+	if version == len(files) {
+		return nil
+	}
+	if version > len(files) {
+		return &bucketload.Error{Op: "ledger", Code: bucketload.CodeUsage,
+			Message: fmt.Sprintf("schema %s is at version %d, newer than the %d this program knows", bucketload.LedgerSchema, version, len(files)),
+			Hint:    "use the newer bucketload that made it"}
+	}
+	return bucketload.DatabaseError("ledger", pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrateLock)); err != nil {
+			return err
+		}
+		for _, schema := range []string{bucketload.LedgerSchema, bucketload.StagingSchema, bucketload.BackupSchema} {
+			if err := ensureSchema(ctx, tx, schema); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS bucketload.migrations (
+			version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM bucketload.migrations`).Scan(&version); err != nil {
+			return err
+		}
+		for i := version; i < len(files); i++ {
+			sql, err := migrations.ReadFile(files[i])
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, string(sql)); err != nil {
+				return fmt.Errorf("%s: %w", files[i], err)
+			}
+			if _, err := tx.Exec(ctx, `INSERT INTO bucketload.migrations (version, name) VALUES ($1, $2)`, i+1, files[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// ensureSchema asks before it creates: CREATE SCHEMA IF NOT EXISTS needs the
+// right to create even where the schema is there.
+func ensureSchema(ctx context.Context, tx pgx.Tx, schema string) error {
+	var there bool
+	if err := tx.QueryRow(ctx, `SELECT to_regnamespace(quote_ident($1)) IS NOT NULL`, schema).Scan(&there); err != nil || there {
+		return err
+	}
+	_, err := tx.Exec(ctx, `CREATE SCHEMA `+pgx.Identifier{schema}.Sanitize())
+	return err
+}
+
+func (l *Ledger) version(ctx context.Context) (int, error) {
+	there, err := l.Exists(ctx)
+	if err != nil || !there {
+		return 0, err
+	}
+	var v int
+	err = l.pool.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM bucketload.migrations`).Scan(&v)
+	return v, err
+}

@@ -1,0 +1,196 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bucketload/bucketload"
+)
+
+// Planned is one object of the listing and what becomes of it.
+type Planned struct {
+	bucketload.Object
+	Batch   int                   // counted from 0
+	Skipped *bucketload.FileError // set: it is not loaded, for this reason
+}
+
+// Listing takes the objects of a run as the plan sees them, in order.
+type Listing struct {
+	ctx     context.Context
+	tx      pgx.Tx
+	run     string
+	rows    [][]any
+	no      int
+	batches []bucketload.Batch // without files
+}
+
+// listingChunk bounds the rows kept in memory between two COPYs.
+const listingChunk = 5000
+
+// WritePlan records the run's listing in one transaction: fill adds the
+// objects. A plan that is complete already is left as it is, and fill not
+// called.
+func (l *Ledger) WritePlan(ctx context.Context, run string, fill func(*Listing) error) error {
+	return bucketload.DatabaseError("plan", pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		var planned bool
+		err := tx.QueryRow(ctx, `SELECT planned_at IS NOT NULL FROM bucketload.runs WHERE id = $1 FOR UPDATE`, run).Scan(&planned)
+		if err != nil || planned {
+			return err
+		}
+		listing := &Listing{ctx: ctx, tx: tx, run: run}
+		if err := fill(listing); err != nil {
+			return err
+		}
+		if err := listing.flush(); err != nil {
+			return err
+		}
+		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"bucketload", "batches"}, []string{"run", "no", "bytes"},
+			pgx.CopyFromSlice(len(listing.batches), func(i int) ([]any, error) {
+				return []any{run, listing.batches[i].No, listing.batches[i].Bytes}, nil
+			})); err != nil {
+			return err
+		}
+		// A trial shows the few files it takes; the planner needs statistics
+		// before the batches join hundreds of thousands of rows.
+		if listing.no > listingChunk {
+			if _, err := tx.Exec(ctx, `ANALYZE bucketload.files`); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec(ctx, `UPDATE bucketload.runs SET planned_at = clock_timestamp() WHERE id = $1`, run)
+		return err
+	}))
+}
+
+// Add records the next object.
+func (l *Listing) Add(p Planned) error {
+	state, batch := bucketload.FilePlanned, any(p.Batch)
+	var reason []byte
+	if p.Skipped != nil {
+		state, batch = bucketload.FileSkipped, nil
+		var err error
+		if reason, err = json.Marshal(p.Skipped); err != nil {
+			return err
+		}
+	} else {
+		if p.Batch == len(l.batches) {
+			l.batches = append(l.batches, bucketload.Batch{No: p.Batch})
+		}
+		l.batches[p.Batch].Bytes += p.Size
+	}
+	l.rows = append(l.rows, []any{l.run, l.no, batch, p.URI, p.Size, p.Version, string(state), reason})
+	l.no++
+	if len(l.rows) == listingChunk {
+		return l.flush()
+	}
+	return nil
+}
+
+func (l *Listing) flush() error {
+	_, err := l.tx.CopyFrom(l.ctx, pgx.Identifier{"bucketload", "files"},
+		[]string{"run", "no", "batch", "uri", "size", "version", "state", "error"}, pgx.CopyFromRows(l.rows))
+	l.rows = l.rows[:0]
+	return err
+}
+
+// Loaded says of each object whether its rows are in the table, as far as
+// bucketload put them there: the run that loaded it, or "" where none did, and
+// whether it is another version of it that was loaded.
+func (l *Ledger) Loaded(ctx context.Context, table bucketload.TableName, objects []bucketload.Object) ([]LoadedBy, error) {
+	uris := make([]string, len(objects))
+	for i, o := range objects {
+		uris[i] = o.URI
+	}
+	rows, err := l.pool.Query(ctx, `
+		WITH base AS (
+			SELECT id, published_at FROM bucketload.runs
+			WHERE table_schema = $1 AND table_name = $2 AND staging AND published_at IS NOT NULL
+			ORDER BY published_at DESC LIMIT 1
+		), content AS (
+			SELECT id FROM base
+			UNION ALL
+			SELECT r.id FROM bucketload.runs r
+			WHERE r.table_schema = $1 AND r.table_name = $2 AND NOT r.staging
+			  AND r.started_at > coalesce((SELECT published_at FROM base), '-infinity')
+		)
+		SELECT o.i, f.run, f.version
+		FROM unnest($3::text[]) WITH ORDINALITY AS o(uri, i)
+		JOIN bucketload.files f ON hashtextextended(f.uri, 0) = hashtextextended(o.uri, 0) AND f.uri = o.uri AND f.state = 'loaded'
+		JOIN content c ON c.id = f.run
+		ORDER BY f.run`, table.Schema, table.Name, uris)
+	if err != nil {
+		return nil, bucketload.DatabaseError("plan", err)
+	}
+	by := make([]LoadedBy, len(objects))
+	var i int
+	var run, version string
+	_, err = pgx.ForEachRow(rows, []any{&i, &run, &version}, func() error {
+		same := objects[i-1].Version == version
+		if was := by[i-1]; was.Run == "" || was.Changed {
+			by[i-1] = LoadedBy{Run: run, Changed: !same}
+		}
+		return nil
+	})
+	return by, bucketload.DatabaseError("plan", err)
+}
+
+// LoadedBy is who loaded an object; Changed if what it loaded was another
+// version of it.
+type LoadedBy struct {
+	Run     string
+	Changed bool
+}
+
+// SampleObjects gives up to n planned objects, spread over the listing.
+func (l *Ledger) SampleObjects(ctx context.Context, run string, n int) ([]bucketload.Object, error) {
+	rows, err := l.pool.Query(ctx, `
+		SELECT uri, size, version FROM (
+			SELECT uri, size, version, row_number() OVER (ORDER BY no) - 1 AS i, count(*) OVER () AS total
+			FROM bucketload.files WHERE run = $1 AND state <> 'skipped') f
+		WHERE i % greatest(1, (total + $2 - 1) / $2) = 0 ORDER BY i`, run, n)
+	if err != nil {
+		return nil, bucketload.DatabaseError("prepare", err)
+	}
+	objects, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (o bucketload.Object, err error) {
+		return o, row.Scan(&o.URI, &o.Size, &o.Version)
+	})
+	return objects, bucketload.DatabaseError("prepare", err)
+}
+
+// SetColumns records what Prepare resolved, once: the first call wins.
+// columns is any JSON; staging is false where rows go straight into the live
+// table.
+func (l *Ledger) SetColumns(ctx context.Context, tx pgx.Tx, run string, columns any, staging bool) error {
+	data, err := json.Marshal(columns)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE bucketload.runs SET columns = $2, staging = $3 WHERE id = $1 AND columns IS NULL`, run, data, staging)
+	return bucketload.DatabaseError("prepare", err)
+}
+
+// Columns reads what SetColumns recorded into columns; false before that.
+func (l *Ledger) Columns(ctx context.Context, run string, columns any) (bool, error) {
+	var data []byte
+	err := l.pool.QueryRow(ctx, `SELECT columns FROM bucketload.runs WHERE id = $1`, run).Scan(&data)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, unknownRun(run)
+	}
+	if err != nil || data == nil {
+		return false, bucketload.DatabaseError("ledger", err)
+	}
+	return true, json.Unmarshal(data, columns)
+}
+
+// OpenBatches gives the numbers of the batches that are not done, in order.
+func (l *Ledger) OpenBatches(ctx context.Context, run string) ([]int, error) {
+	rows, err := l.pool.Query(ctx, `SELECT no FROM bucketload.batches WHERE run = $1 AND NOT done ORDER BY no`, run)
+	if err != nil {
+		return nil, bucketload.DatabaseError("copy", err)
+	}
+	batches, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	return batches, bucketload.DatabaseError("copy", err)
+}

@@ -1,0 +1,138 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bucketload/bucketload"
+)
+
+// Run is a run as the ledger knows it.
+type Run struct {
+	bucketload.Run
+	State     string     `json:"state"`
+	StartedAt time.Time  `json:"started_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+
+	Load      *bucketload.Load `json:"-"`
+	Staging   bool             `json:"-"` // rows go to the run's staging table, not into the live one
+	Published bool             `json:"-"` // its rows are, or have been, the live table
+	Attempt   int              `json:"-"`
+	Alive     bool             `json:"-"` // a process conducts it at this moment
+}
+
+const runColumns = `
+	SELECT r.id, r.table_schema || '.' || r.table_name, r.status, r.mode, r.state, r.started_at, r.ended_at, r.backup, r.error,
+		r.load, r.staging, r.published_at IS NOT NULL, r.attempt,
+		extract(epoch FROM coalesce(r.ended_at, clock_timestamp()) - r.started_at)::float8,
+		f.planned, f.loaded, f.failed, f.skipped, f.rows, f.rejected, f.bytes,
+		EXISTS (SELECT FROM pg_locks k, (SELECT hashtextextended('bucketload hold ' || r.id, 0) AS key) h
+			WHERE k.locktype = 'advisory' AND k.objsubid = 1 AND k.granted
+			  AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+			  AND (k.classid::bigint << 32) | k.objid::bigint = h.key)
+	FROM bucketload.runs r CROSS JOIN LATERAL (
+		SELECT count(*) FILTER (WHERE state <> 'skipped') AS planned, count(*) FILTER (WHERE state = 'loaded') AS loaded,
+			count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'skipped') AS skipped,
+			coalesce(sum(rows), 0)::bigint AS rows, coalesce(sum(rejected), 0)::bigint AS rejected,
+			coalesce(sum(size) FILTER (WHERE state = 'loaded'), 0)::bigint AS bytes
+		FROM bucketload.files WHERE run = r.id) f `
+
+func scanRun(row pgx.CollectableRow) (*Run, error) {
+	r := &Run{Load: new(bucketload.Load)}
+	var cause, load []byte
+	err := row.Scan(&r.ID, &r.Table, &r.Status, &r.Mode, &r.State, &r.StartedAt, &r.EndedAt, &r.Backup, &cause,
+		&load, &r.Staging, &r.Published, &r.Attempt, &r.Seconds,
+		&r.Files.Planned, &r.Files.Loaded, &r.Files.Failed, &r.Files.Skipped, &r.Rows.Loaded, &r.Rows.Rejected, &r.Bytes, &r.Alive)
+	if err != nil {
+		return nil, err
+	}
+	if cause != nil {
+		if err := json.Unmarshal(cause, &r.Error); err != nil {
+			return nil, err
+		}
+	}
+	if err := json.Unmarshal(load, r.Load); err != nil {
+		return nil, err
+	}
+	if r.Status == bucketload.StatusRunning && !r.Alive {
+		r.Status = bucketload.StatusFailed
+		if r.Error == nil {
+			r.Error = died(*r.ID)
+		}
+	}
+	return r, nil
+}
+
+// died is the error of a run that the ledger has as running and nobody conducts.
+func died(run string) *bucketload.RunError {
+	return &bucketload.RunError{Op: "load", Message: "its process died", Hint: "bucketload redrive " + run}
+}
+
+// Run reads one run.
+func (l *Ledger) Run(ctx context.Context, run string) (*Run, error) {
+	rows, err := l.pool.Query(ctx, runColumns+`WHERE r.id = $1`, run)
+	if err != nil {
+		return nil, bucketload.DatabaseError("ledger", err)
+	}
+	r, err := pgx.CollectExactlyOneRow(rows, scanRun)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, unknownRun(run)
+	}
+	return r, bucketload.DatabaseError("ledger", err)
+}
+
+func unknownRun(run string) error {
+	return &bucketload.Error{Op: "ledger", Code: bucketload.CodeUsage, Message: fmt.Sprintf("there is no run %q in this database", run),
+		Hint: "list them: bucketload runs"}
+}
+
+// Runs calls yield for every run, newest first.
+func (l *Ledger) Runs(ctx context.Context, yield func(*Run) error) error {
+	return each(ctx, l, scanRun, yield, runColumns+`ORDER BY r.started_at DESC, r.id DESC`)
+}
+
+// Files calls yield for every file of the run, newest first: the last of the
+// listing at the top. state "" is every state.
+func (l *Ledger) Files(ctx context.Context, run string, state bucketload.FileState, yield func(*bucketload.File) error) error {
+	return each(ctx, l, func(row pgx.CollectableRow) (*bucketload.File, error) {
+		var f bucketload.File
+		return &f, row.Scan(&f.URI, &f.State, &f.Rows, &f.Rejected, &f.Bytes, &f.Attempts, &f.Error)
+	}, yield, `SELECT uri, state, rows, rejected, size, attempts, error FROM bucketload.files
+		WHERE run = $1 AND ($2 = '' OR state = $2) ORDER BY no DESC`, run, string(state))
+}
+
+func each[T any](ctx context.Context, l *Ledger, scan func(pgx.CollectableRow) (T, error), yield func(T) error, sql string, args ...any) error {
+	rows, err := l.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return bucketload.DatabaseError("ledger", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return bucketload.DatabaseError("ledger", err)
+		}
+		if err := yield(v); err != nil {
+			return err
+		}
+	}
+	return bucketload.DatabaseError("ledger", rows.Err())
+}
+
+// Outdated gives the runs of the table whose staging nobody needs any more:
+// ended ones other than keep whose staging is still there.
+func (l *Ledger) Outdated(ctx context.Context, table bucketload.TableName, keep string) ([]string, error) {
+	rows, err := l.pool.Query(ctx, `SELECT id FROM bucketload.runs
+		WHERE table_schema = $1 AND table_name = $2 AND id <> $3 AND status <> 'running' AND staging
+		  AND published_at IS NULL AND to_regclass('dataimport.r_' || id) IS NOT NULL`, table.Schema, table.Name, keep)
+	if err != nil {
+		return nil, bucketload.DatabaseError("ledger", err)
+	}
+	runs, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return runs, bucketload.DatabaseError("ledger", err)
+}

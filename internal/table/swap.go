@@ -1,0 +1,416 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/bucketload/bucketload"
+)
+
+// Renamed is an index, sequence or statistics object whose name was taken in
+// the schema that its table moved to.
+type Renamed struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	Was  string `json:"was"`
+}
+
+// Backup is where a swap put the table that was live.
+type Backup struct {
+	Name  bucketload.TableName
+	Names []Renamed
+}
+
+// Swap makes the run's staging table the live one, inside tx and without
+// committing: the live table moves to backup, dropping the one it replaces
+// there; staging takes its place with its owner, grants, comments and names.
+// No statement waits longer than the load's lock timeout for a lock. The
+// result is nil where there was no live table.
+//
+// replaces says whether the table that stands under backup's name, if any, is
+// an older backup of this table and may be dropped.
+func Swap(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, steps []Step, backup bucketload.TableName, replaces bool) (*Backup, error) {
+	s := &swap{tx: tx, load: load, run: run, steps: steps, staging: bucketload.StagingTable(run)}
+	b, err := s.do(ctx, backup, replaces)
+	return b, bucketload.DatabaseError("swap", err)
+}
+
+type swap struct {
+	tx      pgx.Tx
+	load    *bucketload.Load
+	run     string
+	steps   []Step
+	staging bucketload.TableName
+}
+
+func (s *swap) do(ctx context.Context, backupName bucketload.TableName, replaces bool) (*Backup, error) {
+	if err := s.exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", max(1, s.load.LockTimeout/time.Millisecond))); err != nil {
+		return nil, err
+	}
+	live, err := s.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stagingOID, err := s.oid(ctx, s.staging)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.dress(ctx, live, stagingOID); err != nil {
+		return nil, err
+	}
+	var backup *Backup
+	var serials []string
+	if live != nil {
+		if serials, err = s.releaseSequences(ctx, live.OID); err != nil {
+			return nil, err
+		}
+		if backup, err = s.moveAway(ctx, live, backupName, replaces); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.moveIn(ctx, stagingOID); err != nil {
+		return nil, err
+	}
+	return backup, s.exec(ctx, serials...)
+}
+
+// lock takes the live table and looks at it once more: something may have come
+// to depend on it while the run was copying.
+func (s *swap) lock(ctx context.Context) (*Live, error) {
+	live, err := Inspect(ctx, s.tx, s.load.Table)
+	if err != nil || live == nil {
+		return nil, err
+	}
+	if err := s.exec(ctx, "LOCK TABLE "+Quote(s.load.Table)+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+		return nil, err
+	}
+	if live, err = Inspect(ctx, s.tx, s.load.Table); err != nil || live == nil {
+		return nil, err
+	}
+	return live, Refuse(s.load.Table, live.Dependents)
+}
+
+// Refuse makes the error for a table that cannot be swapped; nil where nothing
+// hangs on it.
+func Refuse(name bucketload.TableName, dependents []string) error {
+	if len(dependents) == 0 {
+		return nil
+	}
+	return &bucketload.Error{Op: "swap", Code: bucketload.CodeDependents,
+		Message: fmt.Sprintf("%s cannot be swapped, these would stay on the old table or be lost: %s", name, strings.Join(dependents, "; ")),
+		Hint:    "drop them before the load and make them again after it, or load into another table with --table"}
+}
+
+// dress gives staging what readers see on the live table beside its columns:
+// storage parameters, owner, grants, comments. A new table gets the grants
+// that ALTER DEFAULT PRIVILEGES gives in its schema.
+func (s *swap) dress(ctx context.Context, live *Live, staging uint32) error {
+	if err := s.exec(ctx, "ALTER TABLE "+Quote(s.staging)+" RESET (autovacuum_enabled)"); err != nil {
+		return err
+	}
+	if live == nil {
+		return s.execAll(ctx, `
+			SELECT format('GRANT %s ON %s TO %s%s', g.privilege_type, $1::oid::regclass,
+				CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+				CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+			FROM pg_default_acl d, aclexplode(d.defaclacl) g
+			WHERE d.defaclobjtype = 'r' AND d.defaclnamespace = to_regnamespace(quote_ident($2)) AND pg_get_userbyid(d.defaclrole) = current_user`,
+			staging, s.load.Table.Schema)
+	}
+	return s.execAll(ctx, `
+		WITH t AS (SELECT $1::oid AS new, c.* FROM pg_class c WHERE c.oid = $2)
+		SELECT sql FROM (
+			SELECT 1, format('ALTER TABLE %s SET (%s)', new::regclass, (SELECT string_agg(format('%s = %L',
+				split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') FROM unnest(reloptions) o))
+			FROM t WHERE reloptions IS NOT NULL
+			UNION ALL
+			SELECT 2, format('ALTER TABLE %s OWNER TO %I', new::regclass, pg_get_userbyid(relowner))
+			FROM t WHERE relowner <> (SELECT relowner FROM pg_class WHERE oid = new)
+			UNION ALL
+			SELECT 3, format('REVOKE ALL ON %s FROM %s', new::regclass, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
+			FROM t, pg_class n, aclexplode(n.relacl) g WHERE n.oid = t.new AND g.grantee <> n.relowner
+			UNION ALL
+			SELECT 4, format('GRANT %s ON %s TO %s%s', g.privilege_type, new::regclass,
+				CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+				CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+			FROM t, aclexplode(relacl) g WHERE g.grantee <> relowner
+			UNION ALL
+			SELECT 5, format('GRANT %s (%I) ON %s TO %s%s', g.privilege_type, a.attname, new::regclass,
+				CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+				CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+			FROM t JOIN pg_attribute a ON a.attrelid = t.oid JOIN pg_attribute na ON na.attrelid = t.new AND na.attname = a.attname,
+				aclexplode(a.attacl) g
+			UNION ALL
+			SELECT 6, format('COMMENT ON TABLE %s IS %L', new::regclass, obj_description(t.oid, 'pg_class'))
+			FROM t WHERE obj_description(t.oid, 'pg_class') IS NOT NULL
+			UNION ALL
+			SELECT 7, format('COMMENT ON COLUMN %s.%I IS %L', new::regclass, a.attname, col_description(t.oid, a.attnum))
+			FROM t JOIN pg_attribute a ON a.attrelid = t.oid JOIN pg_attribute na ON na.attrelid = t.new AND na.attname = a.attname
+			WHERE a.attnum > 0 AND NOT a.attisdropped AND col_description(t.oid, a.attnum) IS NOT NULL
+		) s(step, sql) ORDER BY step, sql`, staging, live.OID)
+}
+
+// releaseSequences takes the sequences of serial columns off the live table,
+// so that they stay in its schema, and gives the statements that put them on
+// the new one. The old table's defaults still draw from them.
+func (s *swap) releaseSequences(ctx context.Context, live uint32) ([]string, error) {
+	rows, err := s.tx.Query(ctx, `
+		SELECT format('ALTER SEQUENCE %s OWNED BY NONE', s.oid::regclass),
+			format('ALTER SEQUENCE %I.%I OWNED BY %I.%I.%I', sn.nspname, s.relname, $2::text, $3::text, a.attname), 
+			EXISTS (SELECT FROM pg_attribute na WHERE na.attrelid = to_regclass($4::text) AND na.attname = a.attname)
+		FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
+		JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.deptype = 'a'`,
+		live, s.load.Table.Schema, s.load.Table.Name, Quote(s.staging))
+	if err != nil {
+		return nil, err
+	}
+	var release, own []string
+	var off, on string
+	var kept bool
+	if _, err := pgx.ForEachRow(rows, []any{&off, &on, &kept}, func() error {
+		if kept {
+			release, own = append(release, off), append(own, on)
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	return own, s.exec(ctx, release...)
+}
+
+// moveAway makes the live table the backup. Its indexes, sequences and
+// statistics keep their names where these are free in the backup schema.
+func (s *swap) moveAway(ctx context.Context, live *Live, backup bucketload.TableName, replaces bool) (*Backup, error) {
+	if err := s.makeRoom(ctx, backup, replaces); err != nil {
+		return nil, err
+	}
+	names, err := s.freeNames(ctx, live.OID, backup.Schema)
+	if err != nil {
+		return nil, err
+	}
+	// By way of a name of its own, as either schema may have the other name.
+	passing := "b_" + s.run
+	return &Backup{Name: backup, Names: names}, s.exec(ctx,
+		"ALTER TABLE "+Quote(s.load.Table)+" RENAME TO "+quote(passing),
+		"ALTER TABLE "+Quote(bucketload.TableName{Schema: s.load.Table.Schema, Name: passing})+" SET SCHEMA "+quote(backup.Schema),
+		"ALTER TABLE "+Quote(bucketload.TableName{Schema: backup.Schema, Name: passing})+" RENAME TO "+quote(backup.Name))
+}
+
+// makeRoom drops the backup that the new one replaces. Anything else under
+// that name is the user's.
+func (s *swap) makeRoom(ctx context.Context, backup bucketload.TableName, replaces bool) error {
+	_, err := s.oid(ctx, backup)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !replaces {
+		return &bucketload.Error{Op: "swap", Code: bucketload.CodeDependents,
+			Message: fmt.Sprintf("%s is there and is not a backup of %s that bucketload made", backup, s.load.Table),
+			Hint:    "rename or drop it, then: bucketload redrive " + s.run}
+	}
+	err = s.exec(ctx, "DROP TABLE "+Quote(backup))
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "2BP01" { // dependent_objects_still_exist
+		return &bucketload.Error{Op: "swap", Code: bucketload.CodeDependents,
+			Message: fmt.Sprintf("the older backup %s cannot be dropped", backup), Err: fmt.Errorf("%w: %s", err, pg.Detail),
+			Hint: "drop what depends on it, then: bucketload redrive " + s.run}
+	}
+	return err
+}
+
+// belonging is what has a name of its own in the schema of its table.
+type belonging struct {
+	Kind   string // index, sequence, statistics
+	Schema string
+	Name   string
+}
+
+func (b belonging) alter() string {
+	return "ALTER " + strings.ToUpper(b.Kind) + " " + Quote(bucketload.TableName{Schema: b.Schema, Name: b.Name})
+}
+
+func (s *swap) belongings(ctx context.Context, oid uint32) ([]belonging, error) {
+	rows, err := s.tx.Query(ctx, `
+		SELECT 'index', n.nspname, c.relname FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE x.indrelid = $1
+		UNION ALL
+		SELECT 'sequence', n.nspname, c.relname FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.deptype IN ('a', 'i')
+		UNION ALL
+		SELECT 'statistics', n.nspname, e.stxname FROM pg_statistic_ext e JOIN pg_namespace n ON n.oid = e.stxnamespace WHERE e.stxrelid = $1
+		ORDER BY 1, 3`, oid)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[belonging])
+}
+
+// freeNames renames what belongs to the table and has a name that is taken in
+// the schema it is about to move to. Statistics objects do not move with their
+// table: they are moved here.
+func (s *swap) freeNames(ctx context.Context, oid uint32, schema string) ([]Renamed, error) {
+	belongings, err := s.belongings(ctx, oid)
+	if err != nil {
+		return nil, err
+	}
+	renamed := []Renamed{}
+	for i, b := range belongings {
+		taken, err := s.taken(ctx, schema, b.Name)
+		if err != nil {
+			return nil, err
+		}
+		if taken {
+			name := fmt.Sprintf("b_%s_%d", s.run, i+1)
+			if err := s.exec(ctx, b.alter()+" RENAME TO "+quote(name)); err != nil {
+				return nil, err
+			}
+			renamed = append(renamed, Renamed{Kind: b.Kind, Name: name, Was: b.Name})
+			b.Name = name
+		}
+		if b.Kind == "statistics" {
+			if err := s.exec(ctx, b.alter()+" SET SCHEMA "+quote(schema)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return renamed, nil
+}
+
+// moveIn gives staging the live table's place and everything on it the name
+// that it would have had there from the start.
+func (s *swap) moveIn(ctx context.Context, oid uint32) error {
+	live := s.load.Table
+	if err := s.exec(ctx,
+		"ALTER TABLE "+Quote(s.staging)+" SET SCHEMA "+quote(live.Schema),
+		"ALTER TABLE "+Quote(bucketload.TableName{Schema: live.Schema, Name: s.staging.Name})+" RENAME TO "+quote(live.Name)); err != nil {
+		return err
+	}
+	belongings, err := s.belongings(ctx, oid)
+	if err != nil {
+		return err
+	}
+	for _, b := range belongings {
+		if b.Kind == "statistics" {
+			if err := s.exec(ctx, b.alter()+" SET SCHEMA "+quote(live.Schema)); err != nil {
+				return err
+			}
+			b.Schema = live.Schema
+		}
+		final, ok := s.final(b.Name)
+		if !ok {
+			continue
+		}
+		if final, err = s.free(ctx, live.Schema, final); err != nil {
+			return err
+		}
+		if err := s.exec(ctx, b.alter()+" RENAME TO "+quote(final)); err != nil {
+			return err
+		}
+	}
+	return s.renameConstraints(ctx, oid)
+}
+
+// renameConstraints names the constraints that have no index to name them.
+func (s *swap) renameConstraints(ctx context.Context, oid uint32) error {
+	rows, err := s.tx.Query(ctx, `SELECT conname FROM pg_constraint WHERE conrelid = $1 AND conindid = 0 ORDER BY 1`, oid)
+	if err != nil {
+		return err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if final, ok := s.final(name); ok {
+			if err := s.exec(ctx, "ALTER TABLE "+Quote(s.load.Table)+" RENAME CONSTRAINT "+quote(name)+" TO "+quote(final)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// final gives the name that something on staging has once it is live: that of
+// what it carries over, or Postgres' own pattern with the table's name in the
+// place of staging's. false where the user named it.
+func (s *swap) final(name string) (string, bool) {
+	for _, step := range s.steps {
+		if step.Name == name {
+			return step.Final, true
+		}
+	}
+	rest, ok := strings.CutPrefix(name, s.staging.Name)
+	if !ok {
+		return "", false
+	}
+	return cut(s.load.Table.Name, 63-len(rest)) + rest, true // 63: NAMEDATALEN - 1
+}
+
+// cut bounds a name to n bytes, at a rune.
+func cut(name string, n int) string {
+	if len(name) <= n {
+		return name
+	}
+	for n > 0 && !utf8.RuneStart(name[n]) {
+		n--
+	}
+	return name[:n]
+}
+
+// free gives name, or name with a number behind it where it is taken.
+func (s *swap) free(ctx context.Context, schema, name string) (string, error) {
+	candidate := name
+	for i := 1; ; i++ {
+		taken, err := s.taken(ctx, schema, candidate)
+		if err != nil || !taken {
+			return candidate, err
+		}
+		number := strconv.Itoa(i)
+		candidate = cut(name, 63-len(number)) + number
+	}
+}
+
+func (s *swap) taken(ctx context.Context, schema, name string) (taken bool, err error) {
+	err = s.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)
+		OR EXISTS (SELECT FROM pg_statistic_ext e JOIN pg_namespace n ON n.oid = e.stxnamespace WHERE n.nspname = $1 AND e.stxname = $2)`, schema, name).Scan(&taken)
+	return taken, err
+}
+
+func (s *swap) oid(ctx context.Context, name bucketload.TableName) (oid uint32, err error) {
+	err = s.tx.QueryRow(ctx, `SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2`, name.Schema, name.Name).Scan(&oid)
+	return oid, err
+}
+
+func (s *swap) exec(ctx context.Context, statements ...string) error {
+	for _, sql := range statements {
+		if _, err := s.tx.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%w (in: %s)", err, sql)
+		}
+	}
+	return nil
+}
+
+// execAll runs the statements that a query gives, one a row.
+func (s *swap) execAll(ctx context.Context, query string, args ...any) error {
+	rows, err := s.tx.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	return s.exec(ctx, statements...)
+}
