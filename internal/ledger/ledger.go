@@ -281,15 +281,7 @@ type Publication struct {
 // Backup is a previous table.
 type Backup struct {
 	Name  bucketload.TableName
-	Names []Renamed // what had to be renamed on its way into the schema
-}
-
-// Renamed is an index, sequence or statistics object of a backup whose own
-// name was taken there.
-type Renamed struct {
-	Kind string `json:"kind"`
-	Name string `json:"name"`
-	Was  string `json:"was"`
+	Names any // JSON: what had to be renamed on its way into the schema
 }
 
 // Publish records, in the swap's own transaction, that the run's rows are the
@@ -326,11 +318,12 @@ func Publish(ctx context.Context, tx pgx.Tx, run string, table bucketload.TableN
 
 // BackupOf gives the table that a backup was made of, or false where the
 // ledger knows no such backup.
-func BackupOf(ctx context.Context, tx pgx.Tx, backup bucketload.TableName) (bucketload.TableName, bool, error) {
+func (l *Ledger) BackupOf(ctx context.Context, backup bucketload.TableName) (bucketload.TableName, bool, error) {
 	var t bucketload.TableName
-	err := tx.QueryRow(ctx, `SELECT table_schema, table_name FROM bucketload.backups
+	err := l.pool.QueryRow(ctx, `SELECT table_schema, table_name FROM bucketload.backups
 		WHERE backup_schema = $1 AND backup_name = $2`, backup.Schema, backup.Name).Scan(&t.Schema, &t.Name)
-	if errors.Is(err, pgx.ErrNoRows) {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if errors.Is(err, pgx.ErrNoRows) || ok && pg.Code == "42P01" { // undefined_table: there is no ledger yet
 		return t, false, nil
 	}
 	return t, err == nil, bucketload.DatabaseError("ledger", err)

@@ -194,3 +194,30 @@ func (l *Ledger) OpenBatches(ctx context.Context, run string) ([]int, error) {
 	batches, err := pgx.CollectRows(rows, pgx.RowTo[int])
 	return batches, bucketload.DatabaseError("copy", err)
 }
+
+// Build reads the run's build steps into steps and says how many are done;
+// false where none are recorded.
+func (l *Ledger) Build(ctx context.Context, run string, steps any) (built int, ok bool, err error) {
+	var data []byte
+	err = l.pool.QueryRow(ctx, `SELECT build, built FROM bucketload.runs WHERE id = $1`, run).Scan(&data, &built)
+	if err != nil || data == nil {
+		return 0, false, bucketload.DatabaseError("finish", err)
+	}
+	return built, true, json.Unmarshal(data, steps)
+}
+
+// SetBuild records the run's build steps, any JSON.
+func (l *Ledger) SetBuild(ctx context.Context, run string, steps any) error {
+	data, err := json.Marshal(steps)
+	if err != nil {
+		return err
+	}
+	_, err = l.pool.Exec(ctx, `UPDATE bucketload.runs SET build = $2, built = 0 WHERE id = $1`, run, data)
+	return bucketload.DatabaseError("finish", err)
+}
+
+// Built records, in the transaction of a build step, that n of them are done.
+func Built(ctx context.Context, tx pgx.Tx, run string, n int) error {
+	_, err := tx.Exec(ctx, `UPDATE bucketload.runs SET built = $2 WHERE id = $1`, run, n)
+	return bucketload.DatabaseError("finish", err)
+}

@@ -104,8 +104,8 @@ func statisticsBody(definition string) string {
 
 // carried lists a table's constraints, indexes and statistics objects: what it
 // is, its name, its definition without the names of it and of the table, and
-// its columns. pg_get_*def qualify the table always, so the length of what
-// comes before the definition is known.
+// its columns. The names that
+// pg_get_*def writes around a definition are known, so their length is too.
 const carried = `
 	SELECT 'constraint', conname, pg_get_constraintdef(c.oid), ARRAY(
 		SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)), ''
@@ -118,8 +118,8 @@ const carried = `
 	FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 	WHERE x.indrelid = $1 AND x.indisvalid AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.oid AND c.conrelid = $1)
 	UNION ALL
-	SELECT 'statistics', s.stxname, regexp_replace(substr(pg_get_statisticsobjdef(s.oid), length(format('CREATE STATISTICS %I.%I ', n.nspname, s.stxname)) + 1),
-		' FROM [^ ].*$', ''), ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = s.stxrelid AND attnum = ANY (s.stxkeys)), ''
+	SELECT 'statistics', s.stxname, left(substr(pg_get_statisticsobjdef(s.oid), length(format('CREATE STATISTICS %I.%I ', n.nspname, s.stxname)) + 1),
+		-length(' FROM ' || s.stxrelid::regclass)), ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = s.stxrelid AND attnum = ANY (s.stxkeys)), ''
 	FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE s.stxrelid = $1
 	ORDER BY 1, 2`
 

@@ -157,3 +157,25 @@ func CheckTypes(ctx context.Context, q Queryer, columns []Column) error {
 	}
 	return nil
 }
+
+// Exists says whether a relation has that name.
+func Exists(ctx context.Context, q Queryer, name bucketload.TableName) (there bool, err error) {
+	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2)`, name.Schema, name.Name).Scan(&there)
+	return there, bucketload.DatabaseError("plan", err)
+}
+
+// Blockers gives the backends that hold a lock on the table, for people:
+// process id, user, state and how long the transaction has lasted.
+func Blockers(ctx context.Context, q Queryer, name bucketload.TableName) ([]string, error) {
+	rows, err := q.Query(ctx, `
+		SELECT DISTINCT format('pid %s (%s, %s, for %s)', a.pid, a.usename, a.state, date_trunc('second', now() - a.xact_start))
+		FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		WHERE l.relation = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)
+		  AND l.granted AND a.pid <> pg_backend_pid()`, name.Schema, name.Name)
+	if err != nil {
+		return nil, bucketload.DatabaseError("swap", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return list, bucketload.DatabaseError("swap", err)
+}

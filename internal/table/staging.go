@@ -80,3 +80,16 @@ func DropStaging(ctx context.Context, q Queryer, run string) error {
 	_, err := q.Exec(ctx, "DROP TABLE IF EXISTS "+Quote(bucketload.StagingTable(run)))
 	return bucketload.DatabaseError("cleanup", err)
 }
+
+// CopySQL gives the COPY statement for a stream of these columns.
+func CopySQL(name bucketload.TableName, columns []string, binary bool) string {
+	quoted := make([]string, len(columns))
+	for i, c := range columns {
+		quoted[i] = quote(c)
+	}
+	format := ""
+	if binary {
+		format = " (FORMAT binary)"
+	}
+	return "COPY " + Quote(name) + " (" + strings.Join(quoted, ", ") + ") FROM STDIN" + format
+}

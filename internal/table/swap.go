@@ -323,7 +323,7 @@ func (s *swap) moveIn(ctx context.Context, oid uint32) error {
 
 // renameConstraints names the constraints that have no index to name them.
 func (s *swap) renameConstraints(ctx context.Context, oid uint32) error {
-	rows, err := s.tx.Query(ctx, `SELECT conname FROM pg_constraint WHERE conrelid = $1 AND conindid = 0 ORDER BY 1`, oid)
+	rows, err := s.tx.Query(ctx, `SELECT conname FROM pg_constraint WHERE conrelid = $1 AND contype NOT IN ('p', 'u', 'x') ORDER BY 1`, oid)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ CREATE TABLE bucketload.runs (
     mode         text        NOT NULL,
     load         jsonb       NOT NULL,               -- the effective definition, without secrets
     columns      jsonb,                              -- what Prepare resolved: one entry per column of the COPY
+    build        jsonb,                              -- the statements that finish its staging table, in order
+    built        int         NOT NULL DEFAULT 0,     -- how many of them are done
     staging      boolean     NOT NULL DEFAULT true,  -- false: rows go straight into the live table
     status       text        NOT NULL DEFAULT 'running'
                  CHECK (status IN ('running', 'succeeded', 'partial', 'failed', 'cancelled')),

@@ -1,0 +1,216 @@
+// Package infer finds out from samples what a set of files holds: the dialect,
+// the header shapes, and for every column its name, type, the evidence for it
+// and the values that look like "no value".
+//
+// It prefers text wherever a type would lose something or might not take the
+// next value: a wrong text is mended later, a wrong number breaks the load or,
+// worse, changes a value. Types depend on the set of samples only, not on
+// their order; blank values and files without rows have no vote.
+package infer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bucketload/bucketload"
+)
+
+// Sample is what was read of one file: its header and some rows from head,
+// middle and tail. Row values stand under the header of the same index; missing
+// and surplus ones are passed over.
+type Sample struct {
+	URI    string
+	Header []string
+	Rows   [][]Value
+}
+
+// Value is one field as the file has it, unquoted.
+type Value struct {
+	Text   string
+	Quoted bool
+}
+
+// Options change names and types of the columns.
+type Options struct {
+	LowerCase bool // column names in lower case
+	AllText   bool // no types: every column is text
+}
+
+// Column is an inferred column. From is always set: the headers as files spell
+// them, most common shape first.
+type Column struct {
+	bucketload.Column
+	Evidence     string   // why this type, for people
+	Sentinels    []string // values that look like "no value": worth proposing as null_if, never applied
+	SentinelType string   // the type that fits once the Sentinels are NULL; empty without Sentinels
+}
+
+// Shape is a header that files share, names and order.
+type Shape struct {
+	Columns []string // headers as written
+	Files   int64
+	Example string // URI of one such file
+}
+
+// Columns infers the columns of one table from samples of its files.
+func Columns(samples []Sample, opts Options) []Column {
+	survey := NewSurvey(opts)
+	for _, sample := range samples {
+		survey.Add(sample)
+	}
+	return survey.Columns()
+}
+
+// Survey takes samples in one after the other and keeps tallies of them only:
+// its memory grows with the number of distinct headers, not with rows or files.
+// It is not safe for concurrent use.
+type Survey struct {
+	opts    Options
+	shapes  []*Shape // in the order seen
+	byPrint map[string]*Shape
+	tallies map[string]*tally // by header as written
+}
+
+// NewSurvey begins an inference.
+func NewSurvey(opts Options) *Survey {
+	return &Survey{opts: opts, byPrint: map[string]*Shape{}, tallies: map[string]*tally{}}
+}
+
+// Add counts a file's header and takes in its rows, if it has any. A file
+// without a header (an empty one) counts for nothing. A header that a file has
+// twice counts where it stands first.
+func (s *Survey) Add(sample Sample) {
+	if len(sample.Header) == 0 {
+		return
+	}
+	s.addShape(sample)
+	seen := make(map[string]bool, len(sample.Header))
+	for i, header := range sample.Header {
+		if seen[header] {
+			continue
+		}
+		seen[header] = true
+		t := s.tallies[header]
+		if t == nil {
+			t = newTally()
+			s.tallies[header] = t
+		}
+		for _, row := range sample.Rows {
+			if i < len(row) {
+				t.add(row[i], sample.URI)
+			}
+		}
+	}
+}
+
+func (s *Survey) addShape(sample Sample) {
+	var print strings.Builder
+	for _, header := range sample.Header {
+		print.WriteString(strconv.Itoa(len(header)))
+		print.WriteByte(':')
+		print.WriteString(header)
+	}
+	shape := s.byPrint[print.String()]
+	if shape == nil {
+		shape = &Shape{Columns: slices.Clone(sample.Header), Example: sample.URI}
+		s.byPrint[print.String()] = shape
+		s.shapes = append(s.shapes, shape)
+	}
+	shape.Files++
+}
+
+// Shapes gives the distinct headers, most frequent first, else as first seen.
+func (s *Survey) Shapes() []Shape {
+	shapes := make([]Shape, len(s.shapes))
+	for i, shape := range s.shapes {
+		shapes[i] = *shape
+	}
+	slices.SortStableFunc(shapes, func(a, b Shape) int { return cmp.Compare(b.Files, a.Files) })
+	return shapes
+}
+
+// Columns gives the table's columns: those of the most common shape in its
+// order, then what other shapes add.
+//
+// Headers that give the same name ("Lat" and "lat" with LowerCase) and never
+// stand in one file are one column with several sources. Where a file has both
+// they are columns of their own, the second named lat_2.
+func (s *Survey) Columns() []Column {
+	var columns []Column
+	names := newNames()
+	for _, source := range s.sources() {
+		name := ColumnName(source.headers[0], s.opts.LowerCase)
+		if name == "" {
+			name = fmt.Sprintf("column_%d", source.position)
+		}
+		column := Column{Column: bucketload.Column{Name: names.unique(name), From: source.headers}}
+		if s.opts.AllText {
+			column.Type, column.Evidence = "text", "text as every column, by all_text"
+		} else {
+			s.judge(source.headers).fill(&column)
+		}
+		columns = append(columns, column)
+	}
+	return columns
+}
+
+func (s *Survey) judge(headers []string) *tally {
+	if len(headers) == 1 {
+		return s.tallies[headers[0]]
+	}
+	sum := newTally()
+	for _, header := range headers {
+		sum.merge(s.tallies[header])
+	}
+	return sum
+}
+
+// source is one column to be: the headers that feed it and the 1-based
+// position of the first of them in the file where it was found.
+type source struct {
+	headers  []string
+	position int
+}
+
+func (s *Survey) sources() []*source {
+	shapes := s.Shapes()
+	clash := s.clashes(shapes)
+	var sources []*source
+	byHeader, byName := map[string]*source{}, map[string]*source{}
+	for _, shape := range shapes {
+		for i, header := range shape.Columns {
+			if byHeader[header] != nil {
+				continue
+			}
+			name := fullName(header, s.opts.LowerCase)
+			if same := byName[name]; same != nil && !clash[name] {
+				same.headers = append(same.headers, header)
+				byHeader[header] = same
+				continue
+			}
+			src := &source{headers: []string{header}, position: i + 1}
+			byHeader[header], byName[name] = src, src
+			sources = append(sources, src)
+		}
+	}
+	return sources
+}
+
+// clashes gives the names that two different headers of one file have.
+func (s *Survey) clashes(shapes []Shape) map[string]bool {
+	clash := map[string]bool{}
+	for _, shape := range shapes {
+		first := map[string]string{}
+		for _, header := range shape.Columns {
+			name := fullName(header, s.opts.LowerCase)
+			if other, ok := first[name]; ok && other != header {
+				clash[name] = true
+			}
+			first[name] = header
+		}
+	}
+	return clash
+}

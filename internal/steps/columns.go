@@ -1,0 +1,256 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/infer"
+	"github.com/bucketload/bucketload/internal/table"
+)
+
+// Layout is how a run's files become rows of its table. The ledger keeps it.
+type Layout struct {
+	CSV     bucketload.CSV      `json:"csv"`     // the dialect, with nothing left to be found out
+	Columns []bucketload.Column `json:"columns"` // that are filled from files: From and Type are set
+}
+
+// Resolution is a layout with the table it fills and the evidence for both.
+type Resolution struct {
+	Layout
+	Table           []table.Column // of the new table, in order
+	Origin          string         // configuration, live table or samples
+	DialectEvidence string
+	Shapes          []infer.Shape
+	Sampled         int               // files
+	Evidence        map[string]string // by column name
+	Sentinels       map[string]infer.Column
+	Notes           []string // what a person should know before loading
+}
+
+// resolve finds out columns and dialect from the configuration, the live table
+// and samples of the objects, in this order.
+func (s *Steps) resolve(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object) (*Resolution, error) {
+	samples, err := s.readSamples(ctx, load, objects)
+	if err != nil {
+		return nil, err
+	}
+	r := &Resolution{Layout: Layout{CSV: load.CSV}, Sampled: len(samples), Evidence: map[string]string{}, Sentinels: map[string]infer.Column{}}
+	heads := make([][]byte, len(samples))
+	for i, sample := range samples {
+		heads[i] = sample.head
+	}
+	if r.CSV, r.DialectEvidence, err = infer.Dialect(heads, load.CSV); err != nil {
+		return nil, err
+	}
+	survey := infer.NewSurvey(infer.Options{LowerCase: load.LowerCase, AllText: load.AllText})
+	for _, sample := range samples {
+		survey.Add(sample.parse(r.CSV, load.Columns))
+	}
+	r.Shapes = survey.Shapes()
+	r.choose(load, live, survey.Columns())
+	if len(r.Columns) == 0 {
+		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeHeader, Message: "no file has a header to take columns from",
+			Hint: "describe them: columns: in the configuration, or csv.header: false"}
+	}
+	return r, table.CheckTypes(ctx, s.Pool, r.Table)
+}
+
+// choose sets Columns and Table.
+func (r *Resolution) choose(load *bucketload.Load, live *table.Live, inferred []infer.Column) {
+	for _, c := range inferred {
+		if len(c.Sentinels) > 0 {
+			r.Sentinels[c.Name] = c
+		}
+	}
+	switch {
+	case len(load.Columns) > 0 && !load.ColumnsOverride:
+		r.Origin = "configuration"
+		r.fromConfiguration(load, live, inferred)
+	case live != nil && !load.AllText && fits(live, inferred, load):
+		r.Origin = "live table"
+		r.fromLive(load, live, inferred)
+	default:
+		r.Origin = "samples"
+		for _, c := range inferred {
+			r.add(override(c.Column, load.Columns), c.Evidence)
+		}
+	}
+	if r.Origin != "live table" && live != nil && load.Mode == bucketload.ModeReplace {
+		r.Table = table.Carry(r.Table, live)
+		for _, c := range live.Columns {
+			if !slices.ContainsFunc(r.Table, func(n table.Column) bool { return n.Name == c.Name }) {
+				r.Notes = append(r.Notes, fmt.Sprintf("column %q of the live table will be gone: %s", c.Name, r.absent()))
+			}
+		}
+	}
+}
+
+func (r *Resolution) absent() string {
+	if r.Origin == "configuration" {
+		return "columns: does not name it"
+	}
+	return "no header names it"
+}
+
+// add appends a column that files fill.
+func (r *Resolution) add(c bucketload.Column, evidence string) {
+	r.Columns = append(r.Columns, c)
+	r.Table = append(r.Table, table.Column{Name: c.Name, Type: c.Type})
+	r.Evidence[c.Name] = evidence
+}
+
+func (r *Resolution) fromConfiguration(load *bucketload.Load, live *table.Live, inferred []infer.Column) {
+	for _, c := range load.Columns {
+		evidence := "as configured"
+		if load.AllText {
+			c.Type, evidence = "text", "all_text"
+		}
+		if i := indexOf(inferred, c, load.LowerCase); c.Type == "" && i >= 0 {
+			c.Type, evidence = inferred[i].Type, inferred[i].Evidence
+		}
+		if l := liveColumn(live, c.Name); l != nil && c.Type == "" {
+			c.Type, evidence = l.Type, "as in the live table"
+		}
+		if c.Type == "" {
+			c.Type, evidence = "text", "no sampled file has it"
+		}
+		c.From = c.Sources()
+		r.add(c, evidence)
+	}
+}
+
+// fits says whether the files have what the live table needs: a header for
+// every column that the database does not fill by itself.
+func fits(live *table.Live, inferred []infer.Column, load *bucketload.Load) bool {
+	for _, l := range live.Columns {
+		if c := override(bucketload.Column{Name: l.Name}, load.Columns); !l.Filled() && indexOf(inferred, c, load.LowerCase) < 0 {
+			return false
+		}
+	}
+	return len(inferred) > 0
+}
+
+func (r *Resolution) fromLive(load *bucketload.Load, live *table.Live, inferred []infer.Column) {
+	for _, l := range live.Columns {
+		c := override(bucketload.Column{Name: l.Name}, load.Columns)
+		i := indexOf(inferred, c, load.LowerCase)
+		if c.Type != "" {
+			l.Type = c.Type
+		}
+		r.Table = append(r.Table, l)
+		if i < 0 || l.Generated {
+			r.Evidence[l.Name] = "filled by the database, as in the live table"
+			continue
+		}
+		if c.From == nil {
+			c.From = inferred[i].From
+		}
+		c.Type = l.Type
+		r.Columns = append(r.Columns, c)
+		r.Evidence[l.Name] = "as in the live table"
+	}
+}
+
+// override gives the column as the configuration changes it.
+func override(c bucketload.Column, by []bucketload.Column) bucketload.Column {
+	for _, o := range by {
+		if o.Name != c.Name && !slices.ContainsFunc(o.From, func(from string) bool { return slices.Contains(c.From, from) }) {
+			continue
+		}
+		o.From = slices.Clone(o.From)
+		if len(o.From) == 0 {
+			o.From = c.From
+		}
+		if o.Type == "" {
+			o.Type = c.Type
+		}
+		return o
+	}
+	return c
+}
+
+// indexOf finds the inferred column that a column takes its values from.
+func indexOf(inferred []infer.Column, c bucketload.Column, lower bool) int {
+	for _, from := range c.Sources() {
+		if i := slices.IndexFunc(inferred, func(in infer.Column) bool { return slices.Contains(in.From, from) }); i >= 0 {
+			return i
+		}
+		name := infer.ColumnName(from, lower)
+		if i := slices.IndexFunc(inferred, func(in infer.Column) bool { return in.Name == name }); i >= 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+func liveColumn(live *table.Live, name string) *table.Column {
+	if live == nil {
+		return nil
+	}
+	for i := range live.Columns {
+		if live.Columns[i].Name == name {
+			return &live.Columns[i]
+		}
+	}
+	return nil
+}
+
+// match gives, for each column, the number of the field in a file with this
+// header: first by the very name, then, where column names are lower-cased, by
+// the name that the header gives.
+func match(header []string, columns []bucketload.Column, lower bool) ([]int, error) {
+	index := make([]int, len(columns))
+	used := make([]bool, len(header))
+	var missing []string
+	for i, c := range columns {
+		index[i] = fieldOf(header, c, lower)
+		if index[i] < 0 {
+			missing = append(missing, fmt.Sprintf("%q", c.Sources()[0]))
+			continue
+		}
+		used[index[i]] = true
+	}
+	if len(missing) > 0 {
+		return nil, &bucketload.Error{Code: bucketload.CodeNoColumn, Column: columnNamed(columns, index),
+			Message: fmt.Sprintf("the header has no %s", strings.Join(missing, ", ")),
+			Hint:    "if the file names it otherwise: columns: {name: {from: [ONE, OTHER]}}; else leave the file out with --exclude"}
+	}
+	var unknown []string
+	for i, h := range header {
+		if !used[i] {
+			unknown = append(unknown, fmt.Sprintf("%q", h))
+		}
+	}
+	if len(unknown) > 0 {
+		return nil, &bucketload.Error{Code: bucketload.CodeNewColumn, Value: strings.Trim(unknown[0], `"`),
+			Message: fmt.Sprintf("the header has %s, and the table has no column for it", strings.Join(unknown, ", ")),
+			Hint:    "add it under columns:, or leave the file out with --exclude"}
+	}
+	return index, nil
+}
+
+// columnNamed names the first column without a field.
+func columnNamed(columns []bucketload.Column, index []int) string {
+	if i := slices.Index(index, -1); i >= 0 {
+		return columns[i].Name
+	}
+	return ""
+}
+
+func fieldOf(header []string, c bucketload.Column, lower bool) int {
+	for _, from := range c.Sources() {
+		if i := slices.Index(header, from); i >= 0 {
+			return i
+		}
+	}
+	for _, from := range c.Sources() {
+		name := infer.ColumnName(from, lower)
+		if i := slices.IndexFunc(header, func(h string) bool { return infer.ColumnName(h, lower) == name }); i >= 0 {
+			return i
+		}
+	}
+	return -1
+}

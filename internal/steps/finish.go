@@ -1,0 +1,273 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/table"
+)
+
+// Finish checks what was copied, builds what staging needs and swaps it in.
+// The swap and the run's end commit together. It returns the run as it ended.
+func (s *Steps) Finish(ctx context.Context, in RunInput) (*ledger.Run, error) {
+	r, err := s.Ledger.Run(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	if r.Published {
+		return r, nil // the reply to an earlier call was lost
+	}
+	if err := s.enter(ctx, in.Run, ledger.StateFinish); err != nil {
+		return nil, err
+	}
+	if err := s.quiesce(ctx, in.Run); err != nil {
+		return nil, err
+	}
+	if r, err = s.Ledger.Run(ctx, in.Run); err != nil { // as it is now that no copy is in flight
+		return nil, err
+	}
+	if err := s.check(ctx, in.Run, r); err != nil {
+		return nil, err
+	}
+	status := bucketload.StatusSucceeded
+	if r.Files.Failed > 0 || r.Rows.Rejected > 0 {
+		status = bucketload.StatusPartial
+	}
+	switch {
+	case r.Load.LimitFiles > 0:
+		err = s.Ledger.End(ctx, in.Run, status, nil)
+	case !r.Staging:
+		err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+			return ledger.Publish(ctx, tx, in.Run, r.Load.Table, ledger.Publication{Status: status})
+		})
+	default:
+		if err = s.build(ctx, in.Run, r.Load); err == nil {
+			err = s.swap(ctx, in.Run, r.Load, status)
+		}
+	}
+	if err != nil {
+		return nil, bucketload.DatabaseError("finish", err)
+	}
+	if r.Load.LimitFiles == 0 {
+		s.sweep(ctx, in.Run, r.Load)
+	}
+	return s.Ledger.Run(ctx, in.Run)
+}
+
+// settleTimeout is how long copies that are in flight may go on once the run
+// has moved on, before their backends are ended.
+const settleTimeout = 30 * time.Second
+
+// quiesce returns once no copy of the run is in flight.
+func (s *Steps) quiesce(ctx context.Context, run string) error {
+	settle := func() error {
+		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", settleTimeout.Milliseconds())); err != nil {
+				return err
+			}
+			return ledger.Settle(ctx, tx, run)
+		})
+	}
+	err := settle()
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "55P03" { // lock_not_available
+		n, endErr := s.Ledger.EndCopies(ctx, run)
+		if endErr != nil {
+			return endErr
+		}
+		s.Log.Warn("ended copies that did not stop by themselves", "run", run, "backends", n)
+		err = settle()
+	}
+	return bucketload.DatabaseError("finish", err)
+}
+
+// check judges what was copied: every file has its fate, the tolerance holds,
+// and the table has the rows that the receipts say.
+func (s *Steps) check(ctx context.Context, run string, r *ledger.Run) error {
+	load := r.Load
+	if left := r.Files.Planned - r.Files.Loaded - r.Files.Failed; left > 0 {
+		return &bucketload.Error{Op: "finish", Code: bucketload.CodeCheck, Transient: true,
+			Message: fmt.Sprintf("%d of %d files have not been copied", left, r.Files.Planned), Hint: "bucketload redrive " + run}
+	}
+	d, err := s.definition(ctx, run)
+	if err != nil {
+		return err
+	}
+	if err := s.tolerated(ctx, run, d); err != nil {
+		return err
+	}
+	if !r.Staging {
+		return nil
+	}
+	rows, err := table.Count(ctx, s.Pool, bucketload.StagingTable(run))
+	if err != nil {
+		return err
+	}
+	failed := func(message, hint string) error {
+		return &bucketload.Error{Op: "check", Code: bucketload.CodeCheck, Message: message, Hint: hint}
+	}
+	look := fmt.Sprintf("look at the rows: SELECT * FROM %s LIMIT 10", table.Quote(bucketload.StagingTable(run)))
+	switch bounds := load.Checks.Rows; {
+	case rows != r.Rows.Loaded:
+		return failed(fmt.Sprintf("staging has %d rows, the receipts say %d", rows, r.Rows.Loaded), "something else wrote to "+bucketload.StagingTable(run).String()+"; load again")
+	case rows == 0 && !load.AllowEmpty:
+		return failed("no file has a row, and an empty table is never swapped in", "set allow_empty: true if an empty table is right")
+	case rows < bounds.Min:
+		return failed(fmt.Sprintf("%d rows are fewer than checks.rows.min: %d", rows, bounds.Min), look)
+	case bounds.Max > 0 && rows > bounds.Max:
+		return failed(fmt.Sprintf("%d rows are more than checks.rows.max: %d", rows, bounds.Max), look)
+	}
+	return nil
+}
+
+// build runs the steps that finish staging, each with its record in one
+// transaction, so that a run taken up again goes on behind the last one.
+func (s *Steps) build(ctx context.Context, run string, load *bucketload.Load) error {
+	var steps []table.Step
+	built, ok, err := s.Ledger.Build(ctx, run, &steps)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		live, err := table.Inspect(ctx, s.Pool, load.Table)
+		if err != nil {
+			return err
+		}
+		if steps, err = table.Steps(ctx, s.Pool, load, run, live); err != nil {
+			return err
+		}
+		if err := s.Ledger.SetBuild(ctx, run, steps); err != nil {
+			return err
+		}
+	}
+	for i, step := range steps[built:] {
+		err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+			if err := table.Build(ctx, tx, load, run, step); err != nil {
+				return err
+			}
+			return ledger.Built(ctx, tx, run, built+i+1)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return table.Analyze(ctx, tx, run) })
+}
+
+// How often and how long the swap is tried again while somebody holds a lock
+// on the live table: about five minutes at the default lock timeout, in which
+// readers queue for no longer than one lock timeout at a time.
+const (
+	swapAttempts = 60
+	swapInterval = 500 * time.Millisecond
+	swapMaxDelay = 5 * time.Second
+)
+
+// swap makes staging the live table and ends the run, in one transaction.
+func (s *Steps) swap(ctx context.Context, run string, load *bucketload.Load, status bucketload.Status) error {
+	var steps []table.Step
+	if _, _, err := s.Ledger.Build(ctx, run, &steps); err != nil {
+		return err
+	}
+	delay := swapInterval
+	for attempt := 1; ; attempt++ {
+		err := s.swapOnce(ctx, run, load, status, steps)
+		pg, ok := errors.AsType[*pgconn.PgError](err)
+		if !ok || (pg.Code != "55P03" && pg.Code != "40P01") || attempt == swapAttempts { // lock_not_available, deadlock_detected
+			return err
+		}
+		blockers, _ := table.Blockers(ctx, s.Pool, load.Table)
+		s.Log.Warn("the swap waits for others to release the live table", "table", load.Table.String(), "attempt", attempt, "blocked_by", blockers)
+		if err := sleep(ctx, rand.N(delay)+delay/2); err != nil {
+			return err
+		}
+		delay = min(2*delay, swapMaxDelay)
+	}
+}
+
+func (s *Steps) swapOnce(ctx context.Context, run string, load *bucketload.Load, status bucketload.Status, steps []table.Step) error {
+	backup, replaces, err := s.backup(ctx, load)
+	if err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		if err := ledger.Settle(ctx, tx, run); err != nil {
+			return err
+		}
+		old, err := table.Swap(ctx, tx, load, run, steps, backup, replaces)
+		if err != nil {
+			return err
+		}
+		p := ledger.Publication{Status: status}
+		if old != nil {
+			p.Backup = &ledger.Backup{Name: old.Name, Names: old.Names}
+		}
+		return ledger.Publish(ctx, tx, run, load.Table, p)
+	})
+}
+
+// backup chooses the name for the table that is live now: its own in the
+// backup schema, or with its schema where another table's backup has that one.
+// replaces is whether an older backup of the same table stands there.
+func (s *Steps) backup(ctx context.Context, load *bucketload.Load) (name bucketload.TableName, replaces bool, err error) {
+	candidates := []string{load.Table.Name, load.Table.Schema + "." + load.Table.Name}
+	for _, candidate := range candidates {
+		name = bucketload.TableName{Schema: bucketload.BackupSchema, Name: candidate}
+		there, err := table.Exists(ctx, s.Pool, name)
+		if err != nil || !there {
+			return name, false, err
+		}
+		of, ok, err := s.Ledger.BackupOf(ctx, name)
+		if err != nil || (ok && of == load.Table) {
+			return name, true, err
+		}
+		if !ok {
+			break // the user's own
+		}
+	}
+	return name, false, &bucketload.Error{Op: "plan", Code: bucketload.CodeDependents,
+		Message: fmt.Sprintf("%s, where the backup of %s goes, is there and is not a backup that bucketload made of it", name, load.Table),
+		Hint:    fmt.Sprintf("rename or drop it: DROP TABLE %s", table.Quote(name))}
+}
+
+// sweep drops the staging tables of the table's earlier failed runs and
+// trials: what this run published puts them out of date.
+func (s *Steps) sweep(ctx context.Context, run string, load *bucketload.Load) {
+	outdated, err := s.Ledger.Outdated(ctx, load.Table, run)
+	for _, old := range outdated {
+		if err = errors.Join(err, table.DropStaging(ctx, s.Pool, old)); err == nil {
+			s.Log.Info("dropped the staging table of an earlier run", "run", old)
+		}
+	}
+	if err != nil {
+		s.Log.Warn("staging tables of earlier runs are still there", "error", err)
+	}
+}
+
+// Cleanup leaves a run that failed in a state from which it can go on: no copy
+// is in flight, and its staging keeps what is loaded.
+func (s *Steps) Cleanup(ctx context.Context, in RunInput) error {
+	if err := s.enter(ctx, in.Run, ledger.StateCleanup); err != nil {
+		return err
+	}
+	return s.quiesce(ctx, in.Run)
+}
+
+// sleep waits for d or for ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,268 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/decode"
+	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/source"
+	"github.com/bucketload/bucketload/internal/table"
+)
+
+// PlanInput names a run that is to begin, or has begun, with this load.
+type PlanInput struct {
+	Run  string
+	Load *bucketload.Load
+}
+
+// PlanOutput counts what the run is to load.
+type PlanOutput struct {
+	Run     string
+	Files   int64
+	Skipped int64
+	Bytes   int64
+	Batches int
+}
+
+// Plan begins the run in the ledger and lists its objects into batches. What
+// would make the load fail in the end is found here: nothing to load, a table
+// that cannot be swapped.
+func (s *Steps) Plan(ctx context.Context, in PlanInput) (PlanOutput, error) {
+	state := ledger.StatePlan
+	s.Progress.State.Store(&state)
+	out := PlanOutput{Run: in.Run}
+	live, err := table.Inspect(ctx, s.Pool, in.Load.Table)
+	if err != nil {
+		return out, err
+	}
+	if err := s.swappable(ctx, in.Load, live); err != nil {
+		return out, err
+	}
+	var listing listing
+	err = s.Ledger.WritePlan(ctx, in.Run, func(w *ledger.Listing) error {
+		var err error
+		listing, err = s.list(ctx, in.Load, live != nil, w.Add)
+		return err
+	})
+	if err != nil {
+		return out, err
+	}
+	r, err := s.Ledger.Run(ctx, in.Run)
+	if err != nil {
+		return out, err
+	}
+	open, err := s.Ledger.OpenBatches(ctx, in.Run)
+	if err != nil {
+		return out, err
+	}
+	out.Files, out.Skipped, out.Bytes, out.Batches = r.Files.Planned, r.Files.Skipped, listing.bytes, len(open)
+	s.Progress.PlannedFiles.Store(out.Files)
+	s.Progress.PlannedBytes.Store(out.Bytes)
+	return out, nil
+}
+
+// swappable refuses a load whose swap could not be done.
+func (s *Steps) swappable(ctx context.Context, load *bucketload.Load, live *table.Live) error {
+	if live == nil || load.Mode != bucketload.ModeReplace || load.LimitFiles > 0 {
+		return nil
+	}
+	if err := table.Refuse(load.Table, live.Dependents); err != nil {
+		return err
+	}
+	_, _, err := s.backup(ctx, load)
+	return err
+}
+
+// listing is what a listing came to.
+type listing struct {
+	files, bytes  int64
+	skipped       int64
+	alreadyLoaded int64
+	batches       int
+	endings       map[string]int64    // of the names that were skipped
+	sample        []bucketload.Object // spread over the files
+}
+
+// errEnough ends a listing early: a trial has its files.
+var errEnough = errors.New("enough files")
+
+// lookupChunk is how many objects are looked up in the history at once.
+const lookupChunk = 1000
+
+// list lists the load's objects and hands them to add in order, each with its
+// batch or the reason why it is skipped. history is whether the live table has
+// rows that an append must not double.
+func (s *Steps) list(ctx context.Context, load *bucketload.Load, history bool, add func(ledger.Planned) error) (listing, error) {
+	l := lister{steps: s, load: load, history: history && load.Mode == bucketload.ModeAppend, add: add,
+		sample: sampler{limit: sampleFiles}, listing: listing{endings: map[string]int64{}}}
+	l.batch = batcher{maxItems: load.MaxItemsPerBatch, minBytes: int64(load.MinBatchBytes)}
+	err := s.store(load).List(ctx, load.From, load.Exclude, func(o source.Listed) error { return l.take(ctx, o) })
+	if err == nil {
+		err = l.flush(ctx)
+	}
+	if err != nil && !errors.Is(err, errEnough) {
+		return l.listing, err
+	}
+	l.listing.batches, l.listing.sample = l.batch.count(), l.sample.objects
+	if l.listing.files == 0 && l.listing.alreadyLoaded == 0 && !load.AllowEmpty {
+		return l.listing, nothingToLoad(load, l.listing)
+	}
+	return l.listing, nil
+}
+
+func nothingToLoad(load *bucketload.Load, l listing) error {
+	e := &bucketload.Error{Op: "plan", Code: bucketload.CodeEmpty, Message: "no object matches " + strings.Join(load.From, " "),
+		Hint: "check the URI (a prefix ends at a /), or set allow_empty: true if an empty table is right"}
+	if l.skipped > 0 {
+		endings := slices.SortedFunc(maps.Keys(l.endings), func(a, b string) int { return int(l.endings[b] - l.endings[a]) })
+		e.Message = fmt.Sprintf("none of the %d objects at %s has a name that fits format csv (they end in %s)",
+			l.skipped, strings.Join(load.From, " "), strings.Join(endings[:min(3, len(endings))], ", "))
+		e.Hint = "name them with a glob, for example --from '" + strings.TrimRight(load.From[0], "/") + "/*" + endings[0] + "'"
+	}
+	return e
+}
+
+type lister struct {
+	steps   *Steps
+	load    *bucketload.Load
+	history bool
+	add     func(ledger.Planned) error
+	chunk   []bucketload.Object
+	batch   batcher
+	sample  sampler
+	listing listing
+}
+
+func (l *lister) take(ctx context.Context, o source.Listed) error {
+	if _, fits := decode.FormatOf(o.URI); !fits && !o.Chosen {
+		ending := path.Ext(o.URI)
+		if ending == "" {
+			ending = path.Base(o.URI)
+		}
+		l.listing.skipped++
+		if len(l.listing.endings) < 1000 {
+			l.listing.endings[ending]++
+		}
+		return l.add(ledger.Planned{Object: o.Object, Skipped: &bucketload.FileError{Code: bucketload.CodeName,
+			Message: "its name does not fit format csv", Hint: "to load it, name it: --from '*" + ending + "'"}})
+	}
+	if !l.history {
+		return l.plan(o.Object)
+	}
+	if l.chunk = append(l.chunk, o.Object); len(l.chunk) == lookupChunk {
+		return l.flush(ctx)
+	}
+	return nil
+}
+
+// flush looks the chunk up in the history and plans what is not loaded.
+func (l *lister) flush(ctx context.Context) error {
+	if len(l.chunk) == 0 {
+		return nil
+	}
+	loaded, err := l.steps.Ledger.Loaded(ctx, l.load.Table, l.chunk)
+	if err != nil {
+		return err
+	}
+	for i, o := range l.chunk {
+		switch by := loaded[i]; {
+		case by.Run == "":
+			if err := l.plan(o); err != nil {
+				return err
+			}
+		case by.Changed:
+			return &bucketload.Error{Op: "plan", Code: bucketload.CodeChanged, URI: o.URI,
+				Message: fmt.Sprintf("it has changed since run %s loaded it into %s; appending it would double its rows", by.Run, l.load.Table),
+				Hint:    "load the table anew with mode replace, or leave the object out with --exclude"}
+		default:
+			l.listing.skipped++
+			l.listing.alreadyLoaded++
+			if err := l.add(ledger.Planned{Object: o, Skipped: &bucketload.FileError{Code: bucketload.CodeLoaded,
+				Message: "run " + by.Run + " loaded it"}}); err != nil {
+				return err
+			}
+		}
+	}
+	l.chunk = l.chunk[:0]
+	return nil
+}
+
+func (l *lister) plan(o bucketload.Object) error {
+	if l.load.LimitFiles > 0 && l.listing.files == int64(l.load.LimitFiles) {
+		return errEnough
+	}
+	l.listing.files++
+	l.listing.bytes += o.Size
+	l.sample.offer(o)
+	return l.add(ledger.Planned{Object: o, Batch: l.batch.place(o.Size)})
+}
+
+// batcher sorts files into batches in the order of the listing.
+type batcher struct {
+	maxItems int
+	minBytes int64
+
+	no, files int
+	bytes     int64
+}
+
+const (
+	// maxBatchBytes closes a batch that already has files: a failure repeats
+	// no more than this, about two seconds of a database core's COPY.
+	maxBatchBytes = 256 << 20
+	// maxJoined bounds how many tiny files are joined up to min_batch_bytes.
+	maxJoined = 1000
+)
+
+// place gives the number of the batch that a file of this size goes to.
+func (b *batcher) place(size int64) int {
+	full := b.files >= b.maxItems && (b.bytes >= b.minBytes || b.files >= maxJoined)
+	if b.files > 0 && (full || b.bytes+size > maxBatchBytes) {
+		b.no++
+		b.files, b.bytes = 0, 0
+	}
+	b.files++
+	b.bytes += size
+	return b.no
+}
+
+func (b *batcher) count() int {
+	if b.files == 0 {
+		return 0
+	}
+	return b.no + 1
+}
+
+// sampler keeps at most limit of the objects offered, evenly spread, without
+// knowing how many will come: when full, it drops every other one and from
+// then on takes half as often.
+type sampler struct {
+	limit   int
+	every   int
+	offered int
+	objects []bucketload.Object
+}
+
+func (s *sampler) offer(o bucketload.Object) {
+	s.every = max(1, s.every)
+	if s.offered%s.every == 0 {
+		if len(s.objects) == s.limit {
+			for i := range s.limit / 2 {
+				s.objects[i] = s.objects[2*i]
+			}
+			s.objects = s.objects[:s.limit/2]
+			s.every *= 2
+		}
+		if s.offered%s.every == 0 {
+			s.objects = append(s.objects, o)
+		}
+	}
+	s.offered++
+}

@@ -1,0 +1,124 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/table"
+)
+
+// RunInput names a run.
+type RunInput struct{ Run string }
+
+// Prepare resolves the run's columns and creates its staging table. An append
+// to a table that is there goes straight into it; to one that is not, it is a
+// replace of nothing.
+func (s *Steps) Prepare(ctx context.Context, in RunInput) error {
+	if err := s.enter(ctx, in.Run, ledger.StatePrepare); err != nil {
+		return err
+	}
+	r, err := s.Ledger.Run(ctx, in.Run)
+	if err != nil {
+		return err
+	}
+	prepared, err := s.Ledger.Columns(ctx, in.Run, new(Layout))
+	if err != nil {
+		return err
+	}
+	if prepared {
+		return s.prepared(ctx, in.Run, r)
+	}
+	live, err := table.Inspect(ctx, s.Pool, r.Load.Table)
+	if err != nil {
+		return err
+	}
+	objects, err := s.Ledger.SampleObjects(ctx, in.Run, sampleFiles)
+	if err != nil {
+		return err
+	}
+	staging := r.Load.Mode != bucketload.ModeAppend || live == nil || r.Load.LimitFiles > 0
+	if !staging && len(objects) == 0 {
+		// Nothing new to append: nothing to find out either.
+		return s.record(ctx, in.Run, &Resolution{}, false)
+	}
+	resolution, err := s.resolve(ctx, r.Load, live, objects)
+	if err != nil {
+		return err
+	}
+	for _, note := range resolution.Notes {
+		s.Log.Warn(note)
+	}
+	if staging {
+		if err := s.buildable(ctx, r.Load, in.Run, live, resolution); err != nil {
+			return err
+		}
+	} else if err := appendable(r.Load, live, resolution); err != nil {
+		return err
+	}
+	return s.record(ctx, in.Run, resolution, staging)
+}
+
+// prepared checks that a run which is taken up again still has its table.
+func (s *Steps) prepared(ctx context.Context, run string, r *ledger.Run) error {
+	if !r.Staging {
+		return nil
+	}
+	there, err := table.Inspect(ctx, s.Pool, bucketload.StagingTable(run))
+	if err != nil || there != nil {
+		return err
+	}
+	return &bucketload.Error{Op: "prepare", Code: bucketload.CodeConflict,
+		Message: fmt.Sprintf("the staging table %s is gone, and with it what the run had loaded", bucketload.StagingTable(run)),
+		Hint:    "load again: bucketload load " + r.Load.Key}
+}
+
+// record creates the staging table and records the layout, both or nothing.
+func (s *Steps) record(ctx context.Context, run string, r *Resolution, staging bool) error {
+	return bucketload.DatabaseError("prepare", pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		if staging {
+			if err := table.CreateStaging(ctx, tx, run, r.Table); err != nil {
+				return err
+			}
+		}
+		return s.Ledger.SetColumns(ctx, tx, run, r.Layout, staging)
+	}))
+}
+
+// buildable refuses, before anything is loaded, a table on which what the live
+// one has could not be built.
+func (s *Steps) buildable(ctx context.Context, load *bucketload.Load, run string, live *table.Live, r *Resolution) error {
+	steps, err := table.Steps(ctx, s.Pool, load, run, live)
+	if err != nil {
+		return err
+	}
+	for _, key := range load.PrimaryKey {
+		if !slices.ContainsFunc(r.Table, func(c table.Column) bool { return c.Name == key }) {
+			return &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage, Column: key,
+				Message: fmt.Sprintf("primary_key names column %q, which the table will not have", key),
+				Hint:    "the table's columns: bucketload plan " + load.Key}
+		}
+	}
+	if lost := table.Lost(steps, r.Table); len(lost) > 0 {
+		return &bucketload.Error{Op: "prepare", Code: bucketload.CodeDependents,
+			Message: fmt.Sprintf("the new %s would lose %s", load.Table, lost[0]),
+			Hint:    "keep the column under columns:, or drop what hangs on it from the live table"}
+	}
+	return nil
+}
+
+// appendable says whether every column that files fill is in the live table.
+func appendable(load *bucketload.Load, live *table.Live, r *Resolution) error {
+	for _, c := range r.Columns {
+		if liveColumn(live, c.Name) == nil {
+			return &bucketload.Error{Op: "prepare", Code: bucketload.CodeNewColumn, Column: c.Name,
+				Message: fmt.Sprintf("%s has no column %q to append to", load.Table, c.Name),
+				Hint:    "add it (ALTER TABLE ... ADD COLUMN), name another with columns:, or load with mode replace"}
+		}
+	}
+	return nil
+}

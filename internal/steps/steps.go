@@ -1,0 +1,109 @@
+// Package steps holds the steps of a run: Plan, Prepare, Copy, Finish and
+// Cleanup. Each is a function from a small value to a small value, joins the
+// rooms, keeps what it learns in the ledger and is safe to call twice. Who
+// calls them, where and in which order is the conductor's business.
+package steps
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/source"
+)
+
+// Steps are the steps over one target database.
+type Steps struct {
+	Pool     *pgxpool.Pool
+	Ledger   *ledger.Ledger
+	Log      *slog.Logger
+	Progress Progress
+
+	mu     sync.Mutex
+	stores map[bucketload.S3]*source.Store
+	runs   map[string]*definition
+}
+
+// New gives the steps over the database that pool connects to.
+func New(pool *pgxpool.Pool, log *slog.Logger) *Steps {
+	return &Steps{Pool: pool, Ledger: ledger.New(pool), Log: log,
+		stores: map[bucketload.S3]*source.Store{}, runs: map[string]*definition{}}
+}
+
+// Progress is what the steps of this process have done, to be read at any
+// time. Files and Rows count what is committed, Bytes what has been read.
+type Progress struct {
+	State        atomic.Pointer[string]
+	PlannedFiles atomic.Int64
+	PlannedBytes atomic.Int64
+	LoadedFiles  atomic.Int64
+	FailedFiles  atomic.Int64
+	Rows         atomic.Int64
+	Bytes        atomic.Int64 // of the objects, as stored
+}
+
+// store gives the store for a load's S3 settings, made once.
+func (s *Steps) store(load *bucketload.Load) *source.Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	store, ok := s.stores[load.S3]
+	if !ok {
+		store = source.New(load.S3)
+		s.stores[load.S3] = store
+	}
+	return store
+}
+
+// definition is what the ledger says about a prepared run, and no longer
+// changes.
+type definition struct {
+	load    *bucketload.Load
+	layout  *Layout
+	staging bool
+	planned int64 // files
+}
+
+// target is the table that the run's copies write to.
+func (d *definition) target(run string) bucketload.TableName {
+	if d.staging {
+		return bucketload.StagingTable(run)
+	}
+	return d.load.Table
+}
+
+// definition reads a prepared run, once per process.
+func (s *Steps) definition(ctx context.Context, run string) (*definition, error) {
+	s.mu.Lock()
+	d, ok := s.runs[run]
+	s.mu.Unlock()
+	if ok {
+		return d, nil
+	}
+	r, err := s.Ledger.Run(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	d = &definition{load: r.Load, layout: new(Layout), staging: r.Staging, planned: r.Files.Planned}
+	prepared, err := s.Ledger.Columns(ctx, run, d.layout)
+	if err != nil {
+		return nil, err
+	}
+	if !prepared {
+		return nil, &bucketload.Error{Op: "copy", Code: bucketload.CodeInternal, Message: "run " + run + " is not prepared"}
+	}
+	s.mu.Lock()
+	s.runs[run] = d
+	s.mu.Unlock()
+	return d, nil
+}
+
+// enter moves the run to a state.
+func (s *Steps) enter(ctx context.Context, run, state string) error {
+	s.Progress.State.Store(&state)
+	return s.Ledger.Enter(ctx, run, state)
+}
