@@ -1,0 +1,422 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bucketload/bucketload"
+)
+
+// usageOf fails the test unless err is a usage error on one line.
+func usageOf(t *testing.T, err error) *bucketload.Error {
+	t.Helper()
+	var e *bucketload.Error
+	if !errors.As(err, &e) || e.Code != bucketload.CodeUsage || e.Op != "config" {
+		t.Fatalf("got %#v, want a usage error", err)
+	}
+	if strings.ContainsAny(e.Error()+e.Hint, "\n\r") {
+		t.Fatalf("more than one line: %q, hint %q", e.Error(), e.Hint)
+	}
+	return e
+}
+
+func mustParse(t *testing.T, text string) *File {
+	t.Helper()
+	f, err := Parse("bucketload.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func mustLoad(t *testing.T, text string, flags Flags, names ...string) *bucketload.Load {
+	t.Helper()
+	loads, err := mustParse(t, text).Loads(names, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loads[0]
+}
+
+func on() *bool { v := true; return &v }
+
+func TestTheWholeFile(t *testing.T) {
+	f, err := Read("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loads, err := f.Loads(nil, Flags{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := builtin()
+	want.Key = "year_2022"
+	want.Table = bucketload.TableName{Schema: "public", Name: "year_2022"}
+	want.From = []string{"s3://noaa-gsod-pds/2022/*.csv"}
+	want.S3 = bucketload.S3{Region: "us-east-1", Anonymous: true}
+	want.Format = bucketload.FormatCSV
+	want.CSV.Delimiter = ","
+	want.Columns = []bucketload.Column{
+		{Name: "station_id", From: []string{"STATION"}, Type: "text"},
+		{Name: "date", From: []string{"DATE"}, Type: "date", Format: []string{"YYYY-MM-DD"}},
+		{Name: "temp", From: []string{"TEMP", "TMP"}, Type: "numeric", NullIf: []string{"9999.9"}, Trim: on()},
+	}
+	want.Tolerate.Files = bucketload.Share{Percent: 1, IsShare: true}
+	want.Indexes = []string{"(station_id, date)"}
+	want.Checks.Rows.Min = 1
+	if len(loads) != 1 || !reflect.DeepEqual(*loads[0], want) {
+		t.Errorf("got  %+v\nwant %+v", loads[0], want)
+	}
+}
+
+func TestBuiltinDefaultsAreTheDesigns(t *testing.T) {
+	got, err := AdHoc("year_2022", Flags{From: []string{"s3://noaa-gsod-pds/2022/*.csv"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &bucketload.Load{
+		Key: "year_2022", Table: bucketload.TableName{Schema: "public", Name: "year_2022"}, From: []string{"s3://noaa-gsod-pds/2022/*.csv"},
+		Format: "auto", Compression: "auto",
+		CSV:  bucketload.CSV{Quote: `"`, Escape: `"`, Header: true, Encoding: "utf-8", Ragged: "reject", InvalidUTF8: "reject", NUL: "reject"},
+		Mode: "replace", LowerCase: true, Unknown: "fail", Missing: "fail",
+		MaxConcurrency: 4, MaxItemsPerBatch: 25, MinBatchBytes: 8_000_000, Retries: 1, LockTimeout: 2 * time.Second,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestLayers(t *testing.T) {
+	const text = `
+defaults:
+  max_concurrency: 8
+  csv: {delimiter: ";", comment: "#"}
+  exclude: [a, b]
+  tolerate: {files: 5}
+tables:
+  t:
+    from: s3://b/t/
+    csv: {comment: "%"}
+    exclude: [c]
+    retries: 3
+  u: {from: s3://b/u/, tolerated_failure_percentage: 2.5}
+`
+	f := mustParse(t, text)
+	loads, err := f.Loads(nil, Flags{Set: []string{"retries=7", "csv.quote='", `indexes=["(a)", "(b, c)"]`, "s3.region=eu-west-1"}, Exclude: []string{"z"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, u := loads[0], loads[1]
+	want := bucketload.CSV{Delimiter: ";", Quote: "'", Escape: `"`, Header: true, Encoding: "utf-8", Comment: "%",
+		Ragged: "reject", InvalidUTF8: "reject", NUL: "reject"}
+	if l.CSV != want {
+		t.Errorf("mappings merge by key: got %+v, want %+v", l.CSV, want)
+	}
+	if l.MaxConcurrency != 8 || l.Retries != 7 || u.Retries != 7 || l.Tolerate.Files.Count != 5 || l.S3.Region != "eu-west-1" {
+		t.Errorf("got %+v", l)
+	}
+	if u.Tolerate.Files != (bucketload.Share{Percent: 2.5, IsShare: true}) {
+		t.Errorf("the table's other word does not override the default: %v", u.Tolerate.Files)
+	}
+	if !slices.Equal(l.Exclude, []string{"z"}) || !slices.Equal(l.Indexes, []string{"(a)", "(b, c)"}) {
+		t.Errorf("lists are replaced: got %q %q", l.Exclude, l.Indexes)
+	}
+	again, err := f.Loads([]string{"t"}, Flags{})
+	if err != nil || again[0].Retries != 3 || again[0].S3.Region != "" || !slices.Equal(again[0].Exclude, []string{"c"}) {
+		t.Errorf("flags of one call stayed in the file: %+v, %v", again[0], err)
+	}
+}
+
+func TestTextStaysAsWritten(t *testing.T) {
+	l := mustLoad(t, `
+tables:
+  t:
+    from: x/
+    columns:
+      no: {from: NO, null_if: [9999.9, 999.90, 007, no, null, ~, true, 0x1F, 1_000, "", ' a', -0, .inf, 2022-01-01]}
+      1.50: numeric
+      007: {null_if: 99.990}
+      null: {null_if: null}
+      "<<": text
+      bare:
+      ünï "q":
+        from: [1.0, On]
+`, Flags{})
+	want := []bucketload.Column{
+		{Name: "no", From: []string{"NO"}, NullIf: []string{"9999.9", "999.90", "007", "no", "null", "~", "true", "0x1F", "1_000", "", " a", "-0", ".inf", "2022-01-01"}},
+		{Name: "1.50", Type: "numeric"},
+		{Name: "007", NullIf: []string{"99.990"}},
+		{Name: "null", NullIf: []string{"null"}},
+		{Name: "<<", Type: "text"},
+		{Name: "bare"},
+		{Name: `ünï "q"`, From: []string{"1.0", "On"}},
+	}
+	if !reflect.DeepEqual(l.Columns, want) {
+		t.Errorf("got  %+v\nwant %+v", l.Columns, want)
+	}
+}
+
+func TestAnchorsAndMerges(t *testing.T) {
+	l := mustLoad(t, `
+defaults: &d
+  csv: &csv {delimiter: ";"}
+tables:
+  t:
+    <<: *d
+    from: &from [s3://b/a/, s3://b/c/]
+    exclude: *from
+    csv: {<<: [*csv, {delimiter: x, comment: "%"}], quote: ""}
+`, Flags{})
+	if l.CSV.Delimiter != ";" || l.CSV.Quote != "" || l.CSV.Comment != "%" || !slices.Equal(l.Exclude, l.From) || len(l.From) != 2 {
+		t.Errorf("got %+v", l)
+	}
+}
+
+func TestWhatIsWrong(t *testing.T) {
+	const table = "tables:\n  x:\n    from: s3://b/\n    "
+	deep := strings.Repeat("[", 100_000)
+	tests := []struct{ text, message, hint string }{
+		{table + "loader: aws_s3", "4:13: tables.x.loader: aws_s3 is not supported yet", "write loader: stream"},
+		{table + "mode: upsert", "4:11: tables.x.mode: upsert is not supported yet", "replace or append"},
+		{table + "mode: upsrt", `4:11: tables.x.mode: "upsrt" is not known here`, "write mode: replace or append"},
+		{table + "missing: null", "4:14: tables.x.missing: null is not supported yet", "write missing: fail"},
+		{table + "format: parquet", "4:13: tables.x.format: parquet is not supported yet", ""},
+		{table + "csv: {encoding: latin1}", "4:21: tables.x.csv.encoding: latin1 is not supported yet", ""},
+		{table + "csv: {ragged: fill}", "fill is not supported yet", ""},
+		{table + "lineage: [_file]", "4:14: tables.x.lineage: not supported yet", "leave lineage out"},
+		{table + "key: id", "id is not supported yet", ""},
+		{table + "checks: {vs_live: 90%}", "tables.x.checks.vs_live: 90% is not supported yet", "leave vs_live out"},
+		{table + "checks: {null_share: {temp: 5%}}", "not supported yet", ""},
+		{table + "tolerate: {rows: 1%}", "tables.x.tolerate.rows: 1% is not supported yet", "write rows: 0"},
+		{table + "keep_backups: 2", "2 is not supported yet", ""},
+		{"notify: {sns: arn:x}", "1:15: notify.sns: arn:x is not supported yet", ""},
+
+		{table + "max_concurency: 4", "4:5: tables.x.max_concurency: unknown key", "did you mean max_concurrency?"},
+		{table + "max-concurrency: 4", "unknown key", "did you mean max_concurrency?"},
+		{table + "csv: {delimeter: ;}", "4:11: tables.x.csv.delimeter: unknown key", "did you mean delimiter?"},
+		{table + "checks: {rows: {most: 1}}", "tables.x.checks.rows.most: unknown key", "known here: min, max"},
+		{table + "columns: {temp: {nul_if: [1]}}", "4:22: tables.x.columns.temp.nul_if: unknown key", "did you mean null_if?"},
+		{table + "s3: {}", "tables.x.s3: unknown key", "top of the file"},
+		{"max_concurrency: 4", "1:1: max_concurrency: unknown key", "under tables: NAME:"},
+		{"tabels: {}", "1:1: tabels: unknown key", "did you mean tables?"},
+		{"defaults: {retrys: 1}", "1:12: defaults.retrys: unknown key", "did you mean retries?"},
+
+		{table + "max_concurrency: four", `4:22: tables.x.max_concurrency: "four" is not a whole number`, ""},
+		{table + "max_concurrency: 0", "must be 1 or more", ""},
+		{table + "max_items_per_batch: 99999999999999999999", "must be 2147483647 or less", ""},
+		{table + "max_concurrency: [4]", "must be one value", ""},
+		{table + "max_concurrency:", "4:22: tables.x.max_concurrency: must be one value", ""},
+		{table + "retries: -1", "must be 0 or more", ""},
+		{table + "min_batch_bytes: 8 apples", `"8 apples" is not a size`, ""},
+		{table + "lock_timeout: 2", `"2" is not a duration; write for example 2s`, ""},
+		{table + "all_text: yes", `"yes" is neither true nor false`, ""},
+		{table + "tolerate: {files: 101%}", "is not a percentage", ""},
+		{table + "tolerated_failure_percentage: 5\n    tolerated_failure_count: 5", "5:5: tables.x.tolerated_failure_count: tolerated_failure_percentage says the same thing", "keep one of them"},
+		{table + "tolerate: {files: 5}\n    tolerated_failure_count: 5", "tolerate.files says the same thing", ""},
+		{table + "tolerated_failure_count: 5%", `"5%" is not a count`, ""},
+		{table + "csv: {delimiter: '::'}", `"::" is more than one byte`, ""},
+		{table + "csv: {delimiter: §}", "more than one byte", ""},
+		{table + "csv: 5", "must be a mapping", ""},
+		{table + "from: ''", "4:5: ", ""}, // twice
+		{table + "exclude: [[a]]", "must be a list of texts", ""},
+		{table + "exclude: {a: b}", "must be a list", ""},
+		{table + "exclude: [' ']", "must not be empty", ""},
+		{table + "table: a.", "4:12: tables.x.table: table name \"a.\" has an empty part", "write TABLE or SCHEMA.TABLE"},
+		{table + "columns: [a, b]", "tables.x.columns: must be a mapping", ""},
+		{table + "columns: {a: [b]}", "tables.x.columns.a: must be a type or a mapping", ""},
+		{table + "columns: {'': text}", "a column needs a name", ""},
+		{table + "columns: {" + strings.Repeat("a", 64) + ": text}", "longer than the 63 bytes", ""},
+		{table + "columns: {a: text, 'a': date}", `already defined`, ""},
+		{table + "columns: {1: text, '1': date}", `already defined`, ""},
+		{table + "columns:\n      &k a: text\n      *k : date", `"a" is there twice`, ""},
+		{"tables: {'a.': {from: x}}", "has an empty part", ""},
+		{"tables: {'': {from: x}}", "a table needs a name", ""},
+		{"tables: {x: [y]}", "1:10: tables.x: must be a mapping", ""},
+		{"tables: [x]", "tables: must be a mapping", ""},
+		{"version: 2", `1:10: version: version "2" is not known`, ""},
+
+		{"- a", "1:1: the file must be a mapping", ""},
+		{"a: 1\n---\nb: 2", "more than one document", ""},
+		{"version: 1\nversion: 1", `2:1: mapping key "version" already defined`, ""},
+		{"version: [1", "sequence end token", ""},
+		{"a: *nope", "1:4: alias *nope has no anchor", ""},
+		{"a: &x [*x]", "alias *x has no anchor", ""},
+		{"a: !!binary QQ==", "YAML tags are not used here", ""},
+		{"<<: 5", "<< takes mappings", ""},
+		{"? [a]\n: b", "found an invalid key", ""},
+		{"version: \xff", "is not UTF-8", ""},
+		{deep, "nested more than 64 deep", ""},
+		{strings.Repeat("- ", 100_000), "nested more than 64 deep", ""},
+		{strings.Repeat(" ", maxFileBytes+1), "larger than 4 MiB", ""},
+		{bomb(), "too large with its aliases written out", ""},
+	}
+	for _, tt := range tests {
+		_, err := Parse("bucketload.yaml", []byte(tt.text))
+		e := usageOf(t, err)
+		if !strings.HasPrefix(e.Message, "bucketload.yaml") || !strings.Contains(e.Message, tt.message) || !strings.Contains(e.Hint, tt.hint) {
+			t.Errorf("%.200s\ngot  %s; hint: %s\nwant %s; hint: %s", tt.text, e.Message, e.Hint, tt.message, tt.hint)
+		}
+	}
+}
+
+// bomb is a billion laughs.
+func bomb() string {
+	var b strings.Builder
+	b.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
+	for i := range 9 {
+		b.WriteString(strings.NewReplacer("M", string(rune('1'+i)), "N", string(rune('0'+i))).
+			Replace("aM: &aM [*aN, *aN, *aN, *aN, *aN, *aN, *aN, *aN, *aN, *aN]\n"))
+	}
+	return b.String()
+}
+
+func TestNamesOnTheCommandLine(t *testing.T) {
+	const text = `
+source: s3://bucket/root
+tables:
+  year_2022: {table: gsod.years}
+  a: {table: shared, mode: append, from: s3://b/a/}
+  b: {table: shared, mode: append, from: s3://b/b/}
+`
+	f := mustParse(t, text)
+	tests := []struct {
+		name, key, table, from, wrong string
+	}{
+		{"year_2022", "year_2022", "gsod.years", "s3://bucket/root/year_2022/", ""},
+		{"gsod.years", "year_2022", "gsod.years", "s3://bucket/root/year_2022/", ""},
+		{"year_2023", "year_2023", "public.year_2023", "s3://bucket/root/year_2023/", ""},
+		{"gsod.year_2023", "gsod.year_2023", "gsod.year_2023", "s3://bucket/root/year_2023/", ""},
+		{`My "T"; drop table x`, `My "T"; drop table x`, `public.My "T"; drop table x`, `s3://bucket/root/My "T"; drop table x/`, ""},
+		{"shared", "", "", "", "a and b both load public.shared"},
+		{"a*", "", "", "", "has wildcards in it"},
+		{"x.", "", "", "", "has an empty part"},
+	}
+	for _, tt := range tests {
+		loads, err := f.Loads([]string{tt.name}, Flags{})
+		if tt.wrong != "" {
+			if e := usageOf(t, err); !strings.Contains(e.Message, tt.wrong) {
+				t.Errorf("%s: got %q, want %q", tt.name, e.Message, tt.wrong)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := loads[0]
+		if l.Key != tt.key || l.Table.String() != tt.table || !slices.Equal(l.From, []string{tt.from}) {
+			t.Errorf("%s: got %s, %s, %s", tt.name, l.Key, l.Table, l.From)
+		}
+	}
+	if names := f.Tables(); !slices.Equal(names, []string{"year_2022", "a", "b"}) {
+		t.Errorf("tables: %q", names)
+	}
+	loads, err := f.Loads([]string{"a", "a", "b"}, Flags{})
+	if err != nil || len(loads) != 2 {
+		t.Errorf("got %d loads, %v", len(loads), err)
+	}
+	_, err = f.Loads([]string{"a", "b"}, Flags{Set: []string{"mode=replace"}})
+	if e := usageOf(t, err); !strings.Contains(e.Message, "a and b would replace the same table public.shared") {
+		t.Error(e)
+	}
+}
+
+func TestNowhereToLoadFrom(t *testing.T) {
+	f := mustParse(t, "tables:\n  year_2022: {from: s3://b/}\n  bare:\n")
+	tests := []struct {
+		f             *File
+		name          string
+		message, hint string
+	}{
+		{f, "yaer_2022", "table yaer_2022: there is no such table in bucketload.yaml, only year_2022, bare", "did you mean year_2022?"},
+		{f, "bare", "bucketload.yaml:3:3: table bare: it is not said where to load it from", "--from URI"},
+		{mustParse(t, ""), "x", "table x: it is not said where to load it from", "--from URI"},
+	}
+	for _, tt := range tests {
+		_, err := tt.f.Loads([]string{tt.name}, Flags{})
+		if e := usageOf(t, err); e.Message != tt.message || !strings.Contains(e.Hint, tt.hint) {
+			t.Errorf("got %q; %q", e.Message, e.Hint)
+		}
+	}
+	loads, err := f.Loads([]string{"new"}, Flags{From: []string{"data/"}})
+	if err != nil || loads[0].From[0] != "data/" || loads[0].Table.Name != "new" {
+		t.Errorf("got %+v, %v", loads, err)
+	}
+	_, err = mustParse(t, "").Loads(nil, Flags{})
+	usageOf(t, err)
+}
+
+func TestTheLoadAsAWhole(t *testing.T) {
+	for text, want := range map[string]string{
+		`csv: {delimiter: '"'}`:              "2:3: table x: two of csv.delimiter",
+		`csv: {comment: '"'}`:                "same byte",
+		`checks: {rows: {min: 5, max: 4}}`:   "checks.rows.min is more than checks.rows.max",
+		`csv: {delimiter: ",", escape: ","}`: "same byte",
+	} {
+		_, err := mustParse(t, "tables:\n  x:\n    from: y\n    "+text).Loads(nil, Flags{})
+		if e := usageOf(t, err); !strings.Contains(e.Message, want) {
+			t.Errorf("%s: got %s", text, e.Message)
+		}
+	}
+}
+
+func TestLocalPathsAreRelativeToTheFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "bucketload.yaml")
+	if err := os.WriteFile(path, []byte("defaults: {from: shared/}\nsource: s/\ntables: {a: {}, b: {from: [data/, ../*.csv, /abs, file:///x/, s3://b/]}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loads, err := f.Loads(nil, Flags{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{dir + "/shared/"}; !slices.Equal(loads[0].From, want) {
+		t.Errorf("got %q, want %q", loads[0].From, want)
+	}
+	want := []string{dir + "/data/", filepath.Dir(dir) + "/*.csv", "/abs", "file:///x/", "s3://b/"}
+	if !slices.Equal(loads[1].From, want) {
+		t.Errorf("got %q, want %q", loads[1].From, want)
+	}
+	if f.source != dir+"/s/" {
+		t.Errorf("source: %q", f.source)
+	}
+	_, err = Read(filepath.Join(dir, "none.yaml"))
+	if e := usageOf(t, err); !strings.Contains(e.Hint, "bucketload init URI") || !strings.Contains(e.Hint, "--from") {
+		t.Errorf("hint: %q", e.Hint)
+	}
+	_, err = Read(dir)
+	usageOf(t, err)
+}
+
+// The ledger keeps the load as JSON.
+func TestALoadGoesThroughJSON(t *testing.T) {
+	f, err := Read("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loads, err := f.Loads(nil, Flags{Set: []string{"lock_timeout=1500ms", "columns_mode=override", "tolerate.files=1.5%"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(loads[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back bucketload.Load
+	if err := json.Unmarshal(data, &back); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(&back, loads[0]) || back.LockTimeout != 1500*time.Millisecond {
+		t.Errorf("got  %+v\nwant %+v", back, loads[0])
+	}
+}

@@ -1,0 +1,156 @@
+package config
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/bucketload/bucketload"
+)
+
+// key is one setting: its path in the file, what it means and where its value
+// goes. The file, --set, the flags, the JSON Schema and what init prints all
+// come from the lists below.
+//
+// A value that only a later version takes is in soon and is refused as such; a
+// key that only a later version uses has no at, and may say what happens today
+// anyway: a word of now, or nothing.
+type key[T any] struct {
+	path  string
+	usage string
+	now   string       // the words that it takes, if not any text
+	soon  string       // words to come; "*": any other
+	at    func(*T) any // a pointer; assign says which types it may have
+	min   int64        // of a number
+	check func(string) error
+	sets  string // the path that this one is another word for
+}
+
+var fileKeys = []key[File]{
+	{path: "version", usage: "version of this format: 1", at: func(f *File) any { return (*version)(&f.version) }},
+	{path: "to", usage: "target database: a DSN with ${VAR} in it, env:NAME or file:PATH", at: func(f *File) any { return &f.to }},
+	{path: "s3.region", usage: "AWS region of the bucket", at: func(f *File) any { return &f.s3.Region }},
+	{path: "s3.profile", usage: "AWS profile", at: func(f *File) any { return &f.s3.Profile }},
+	{path: "s3.endpoint_url", usage: "endpoint of an S3-compatible store", at: func(f *File) any { return &f.s3.EndpointURL }},
+	{path: "s3.path_style", usage: "put the bucket into the path instead of the host name", at: func(f *File) any { return &f.s3.PathStyle }},
+	{path: "s3.anonymous", usage: "do not sign requests (public buckets)", at: func(f *File) any { return &f.s3.Anonymous }},
+	{path: "s3.assume_role", usage: "ARN of a role to assume", at: func(f *File) any { return &f.s3.AssumeRole }},
+	{path: "s3.requester_pays", usage: "accept the costs of a requester-pays bucket", at: func(f *File) any { return &f.s3.RequesterPays }},
+	{path: "notify.sns", usage: "SNS topic to notify", soon: "*"},
+	{path: "source", usage: "bucket with a folder per table, for tables without from", at: func(f *File) any { return &f.source }},
+	{path: "defaults", usage: "keys for all tables", at: func(f *File) any { return &f.defaults }},
+	{path: "tables", usage: "the tables, by name", at: func(f *File) any { return &f.tables }},
+}
+
+var tableKeys = []key[bucketload.Load]{
+	{path: "table", usage: "live table, SCHEMA.TABLE (default public.<name>)", at: func(l *bucketload.Load) any { return (*tableName)(&l.Table) }},
+	{path: "from", usage: "URIs to load from: prefixes, globs, objects, directories", at: func(l *bucketload.Load) any { return &l.From }, check: notBlank},
+	{path: "exclude", usage: "globs of objects to leave out", at: func(l *bucketload.Load) any { return &l.Exclude }, check: notBlank},
+	{path: "format", usage: "format of the files", now: "auto csv", soon: "json parquet", at: func(l *bucketload.Load) any { return (*string)(&l.Format) }},
+	{path: "compression", usage: "compression of the files", now: "auto none gzip zstd bzip2", soon: "lz4 xz", at: func(l *bucketload.Load) any { return &l.Compression }},
+	{path: "csv.delimiter", usage: "one byte between fields (default: found out from samples)", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Delimiter) }},
+	{path: "csv.quote", usage: "one byte around fields; empty: no quoting", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Quote) }},
+	{path: "csv.escape", usage: "one byte before a quote inside quotes", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Escape) }},
+	{path: "csv.header", usage: "the first line names the columns", at: func(l *bucketload.Load) any { return &l.CSV.Header }},
+	{path: "csv.encoding", usage: "character encoding", now: "utf-8", soon: "*", at: func(l *bucketload.Load) any { return &l.CSV.Encoding }},
+	{path: "csv.comment", usage: "one byte that begins a comment line; empty: none", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Comment) }},
+	{path: "csv.skip_head", usage: "lines to skip before the header", at: func(l *bucketload.Load) any { return &l.CSV.SkipHead }},
+	{path: "csv.skip_foot", usage: "lines to skip at the end", at: func(l *bucketload.Load) any { return &l.CSV.SkipFoot }},
+	{path: "csv.ragged", usage: "rows with too few or too many fields", now: "reject", soon: "*", at: func(l *bucketload.Load) any { return &l.CSV.Ragged }},
+	{path: "csv.invalid_utf8", usage: "bytes that are not UTF-8", now: "reject", soon: "*", at: func(l *bucketload.Load) any { return &l.CSV.InvalidUTF8 }},
+	{path: "csv.nul", usage: "NUL bytes", now: "reject", soon: "*", at: func(l *bucketload.Load) any { return &l.CSV.NUL }},
+	{path: "json.records", usage: "path of the records", now: "$", soon: "*"},
+	{path: "loader", usage: "who reads the objects", now: "stream", soon: "aws_s3"},
+	{path: "mode", usage: "replace the table or append to it", now: "replace append", soon: "upsert replace_partition", at: func(l *bucketload.Load) any { return (*string)(&l.Mode) }},
+	{path: "replace", usage: "how the table is replaced", now: "swap", soon: "in_place"},
+	{path: "key", usage: "columns that identify a row", soon: "*"},
+	{path: "on_changed", usage: "objects that changed since they were loaded", now: "fail", soon: "reload ignore"},
+	{path: "on_duplicate", usage: "rows with the same key", now: "reject", soon: "keep_first keep_last"},
+	{path: "allow_empty", usage: "swap in a table even when there is nothing to load", at: func(l *bucketload.Load) any { return &l.AllowEmpty }},
+	{path: "all_text", usage: "make every column text", at: func(l *bucketload.Load) any { return &l.AllText }},
+	{path: "lower_case", usage: "inferred column names in lower case", at: func(l *bucketload.Load) any { return &l.LowerCase }},
+	{path: "columns", usage: "columns in table order: name to type, or to {from, type, null_if, trim, format}", at: func(l *bucketload.Load) any { return &l.Columns }},
+	{path: "columns_mode", usage: "columns is complete, or overrides inferred ones", now: "complete override", at: func(l *bucketload.Load) any { return (*columnsMode)(&l.ColumnsOverride) }},
+	{path: "unknown", usage: "a header that is not in columns", now: "fail", soon: "ignore add rescue", at: func(l *bucketload.Load) any { return &l.Unknown }},
+	{path: "missing", usage: "a column that is not in the header", now: "fail", soon: "null", at: func(l *bucketload.Load) any { return &l.Missing }},
+	{path: "lineage", usage: "columns that say where a row came from", soon: "*"},
+	{path: "max_concurrency", usage: "batches at once", at: func(l *bucketload.Load) any { return &l.MaxConcurrency }, min: 1},
+	{path: "max_items_per_batch", usage: "files per batch", at: func(l *bucketload.Load) any { return &l.MaxItemsPerBatch }, min: 1},
+	{path: "min_batch_bytes", usage: "join small files up to this size even past the count", at: func(l *bucketload.Load) any { return &l.MinBatchBytes }},
+	{path: "retries", usage: "further tries of a failed run", at: func(l *bucketload.Load) any { return &l.Retries }},
+	{path: "tolerate.files", usage: "files that may fail: a count or a percentage", at: func(l *bucketload.Load) any { return &l.Tolerate.Files }},
+	{path: "tolerate.rows_per_file", usage: "rows of a file that may be rejected", now: "0", soon: "*"},
+	{path: "tolerate.rows", usage: "rows that may be rejected", now: "0", soon: "*"},
+	{path: "tolerated_failure_percentage", usage: "tolerate.files as a percentage", sets: "tolerate.files", at: func(l *bucketload.Load) any { return (*percentage)(&l.Tolerate.Files) }},
+	{path: "tolerated_failure_count", usage: "tolerate.files as a count", sets: "tolerate.files", at: func(l *bucketload.Load) any { return (*count)(&l.Tolerate.Files) }},
+	{path: "primary_key", usage: "columns of the primary key", at: func(l *bucketload.Load) any { return &l.PrimaryKey }, check: notBlank},
+	{path: "indexes", usage: "indexes to build before the swap, such as (station_id, date)", at: func(l *bucketload.Load) any { return &l.Indexes }, check: notBlank},
+	{path: "constraints", usage: "table constraints to add before the swap", at: func(l *bucketload.Load) any { return &l.Constraints }, check: notBlank},
+	{path: "statistics", usage: "extended statistics to create before the swap", at: func(l *bucketload.Load) any { return &l.Statistics }, check: notBlank},
+	{path: "before_swap_sql", usage: "SQL statements to run before the swap", at: func(l *bucketload.Load) any { return &l.BeforeSwapSQL }, check: notBlank},
+	{path: "checks.rows.min", usage: "fewer rows fail the run", at: func(l *bucketload.Load) any { return &l.Checks.Rows.Min }},
+	{path: "checks.rows.max", usage: "more rows fail the run; 0: no bound", at: func(l *bucketload.Load) any { return &l.Checks.Rows.Max }},
+	{path: "checks.vs_live", usage: "rows as a percentage of the live table's", soon: "*"},
+	{path: "checks.null_share", usage: "NULLs that a column may have", soon: "*"},
+	{path: "checks.unique", usage: "columns that must be unique", soon: "*"},
+	{path: "checks.sql", usage: "queries that must be true", soon: "*"},
+	{path: "keep_backups", usage: "previous tables to keep", now: "1", soon: "*"},
+	{path: "source_after_load", usage: "what becomes of the objects", now: "keep", soon: "delete"},
+	{path: "lock_timeout", usage: "how long the swap waits for a lock before it tries again", at: func(l *bucketload.Load) any { return (*duration)(&l.LockTimeout) }},
+}
+
+var columnKeys = []key[bucketload.Column]{
+	{path: "from", usage: "header names, the first that a file has (default: the column's name)", at: func(c *bucketload.Column) any { return &c.From }},
+	{path: "type", usage: "Postgres type (default: inferred)", at: func(c *bucketload.Column) any { return &c.Type }, check: notBlank},
+	{path: "null_if", usage: "values that mean NULL", at: func(c *bucketload.Column) any { return (*verbatim)(&c.NullIf) }},
+	{path: "trim", usage: "cut blanks off (default: except for text)", at: func(c *bucketload.Column) any { return &c.Trim }},
+	{path: "format", usage: "patterns of dates and times, such as YYYY-MM-DD", at: func(c *bucketload.Column) any { return &c.Format }, check: notBlank},
+}
+
+// judge says what is wrong with a word; nil when it is accepted.
+func (k key[T]) judge(word string) error {
+	switch {
+	case slices.Contains(k.words(), word), k.at == nil && word == "":
+		return nil
+	case k.soon == "*", slices.Contains(strings.Fields(k.soon), word):
+		return &bucketload.Error{Message: bucketload.Excerpt([]byte(word), maxShown) + " is not supported yet", Hint: k.hint()}
+	}
+	return &bucketload.Error{Message: quote(word) + " is not known here", Hint: k.hint()}
+}
+
+func (k key[T]) words() []string { return strings.Fields(k.now) }
+
+func (k key[T]) hint() string {
+	name := k.path[strings.LastIndexByte(k.path, '.')+1:]
+	if k.now == "" {
+		return "leave " + name + " out"
+	}
+	return "write " + name + ": " + strings.Join(k.words(), " or ")
+}
+
+// find gives the key with that path.
+func find[T any](keys []key[T], path string) (key[T], bool) {
+	i := slices.IndexFunc(keys, func(k key[T]) bool { return k.path == path })
+	if i < 0 {
+		return key[T]{}, false
+	}
+	return keys[i], true
+}
+
+// children gives the names under a path ("": the top), in order.
+func children[T any](keys []key[T], path string) []string {
+	var names []string
+	for _, k := range keys {
+		rest, ok := strings.CutPrefix(k.path, path)
+		if path != "" && ok {
+			rest, ok = strings.CutPrefix(rest, ".")
+		}
+		if !ok {
+			continue
+		}
+		name, _, _ := strings.Cut(rest, ".")
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,163 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bucketload/bucketload"
+)
+
+// Target finds the DSN of the target database: the flag --to, else to: of the
+// file (f may be nil), else the environment's BUCKETLOAD_TO, else DATABASE_URL,
+// else libpq's own PG* variables, for which the DSN is empty.
+//
+// The flag and the file may have ${VAR} in them. env:NAME and file:PATH stand
+// for a value elsewhere. The DSN is a secret: print Redact's text instead.
+func Target(flag string, f *File) (string, error) {
+	switch {
+	case flag != "":
+		return reference("--to", flag, asGiven, true)
+	case f != nil && f.to != "":
+		return reference("to", f.to, f.local, true)
+	}
+	for _, name := range []string{"BUCKETLOAD_TO", "DATABASE_URL"} {
+		if dsn := os.Getenv(name); dsn != "" {
+			return reference(name, dsn, asGiven, false)
+		}
+	}
+	for _, name := range []string{"PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGUSER"} {
+		if os.Getenv(name) != "" {
+			return "", nil
+		}
+	}
+	return "", usage("give --to postgres://user@host/db, or set BUCKETLOAD_TO", "no target database is given")
+}
+
+func asGiven(path string) string { return path }
+
+var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+
+// reference gives what value stands for. from says where value is written;
+// local makes the path of a file absolute or relative to the current directory.
+func reference(from, value string, local func(string) string, expand bool) (string, error) {
+	scheme, name, _ := strings.Cut(value, ":")
+	switch scheme {
+	case "env":
+		v := os.Getenv(name)
+		switch {
+		case v == "":
+			return "", unset(from, name)
+		case strings.HasPrefix(v, "env:"):
+			return "", usage("set it to the DSN itself, or to file:PATH", "%s: the environment variable %s names another one", from, name)
+		}
+		return reference(name, v, asGiven, false)
+	case "file":
+		return readSecret(from, local(strings.TrimPrefix(name, "//")))
+	case "ssm", "secretsmanager":
+		return "", usage("put the DSN into the environment and write env:NAME", "%s: %s: is not supported yet", from, scheme)
+	}
+	if !expand {
+		return value, nil
+	}
+	var missing string
+	value = variable.ReplaceAllStringFunc(value, func(ref string) string {
+		name := ref[2 : len(ref)-1]
+		v, ok := os.LookupEnv(name)
+		if !ok {
+			missing = name
+		}
+		return v
+	})
+	if missing != "" {
+		return "", unset(from, missing)
+	}
+	return value, nil
+}
+
+// unset shows a variable's name only where it can be one: a password in its
+// place must not appear.
+func unset(from, name string) error {
+	if ref := "${" + name + "}"; variable.FindString(ref) != ref {
+		return usage("write env:NAME", "%s: what follows env: is not the name of an environment variable", from)
+	}
+	return usage("export "+name+"=…", "%s: the environment variable %s is not set", from, name)
+}
+
+// readSecret gives the first line of a file.
+func readSecret(from, path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		e := usage("file:PATH names a file that holds the DSN in its first line", "%s: the file with the DSN cannot be read", from)
+		e.Err = err
+		return "", e
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	if line = strings.TrimSpace(line); line == "" {
+		return "", usage("write the DSN into its first line", "%s: the file %s is empty", from, path)
+	}
+	return line, nil
+}
+
+var (
+	scheme  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.:-]*://`)
+	setting = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+)
+
+// ParseTarget reads a DSN, a URL or keyword=value pairs; libpq's environment
+// fills in what it leaves out. Its errors never quote the DSN nor what pgx says
+// about it, as any part of a mistyped one may be the password.
+func ParseTarget(dsn string) (*pgx.ConnConfig, error) {
+	if s := scheme.FindString(dsn); s != "" {
+		if s != "postgres://" && s != "postgresql://" {
+			return nil, usage("write postgres://user@host/db", "the target is a URL, but not one of Postgres")
+		}
+		if strayAt(dsn[len(s):]) {
+			return nil, usage("in a URL write @ as %40, / as %2F, ? as %3F, # as %23; or put the password into PGPASSWORD",
+				"the target has an @ that does not end the user and password")
+		}
+	}
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		if _, ok := errors.AsType[*fs.PathError](err); ok {
+			return nil, usage("check sslcert, sslkey, sslrootcert and service in it and in PG*", "a file that the target names cannot be read")
+		}
+		return nil, notDSN()
+	}
+	for name := range c.RuntimeParams {
+		if !setting.MatchString(name) { // the server's error would quote it
+			return nil, notDSN()
+		}
+	}
+	if strings.LastIndexByte(c.Host, '@') > 0 { // first, it is an abstract socket
+		return nil, notDSN()
+	}
+	return c, nil
+}
+
+func notDSN() error {
+	return usage("write postgres://user@host:5432/db or host=… user=… dbname=…; in a URL special characters of a password are %XX, as %40 for @",
+		"the target cannot be read as a DSN")
+}
+
+// strayAt tells a password with an unescaped @ or / in it, of which libpq would
+// take the rest for the host or the database.
+func strayAt(s string) bool {
+	userinfo, rest, ok := strings.Cut(s, "@")
+	return ok && (strings.ContainsAny(userinfo, "/?#") || strings.Contains(rest, "@"))
+}
+
+// Redact gives host:port/database as user: what may be printed of a target.
+func Redact(c *pgx.ConnConfig) string {
+	host := net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))
+	if strings.HasPrefix(c.Host, "/") {
+		host = c.Host + ":" + strconv.Itoa(int(c.Port))
+	}
+	return bucketload.Excerpt([]byte(host+"/"+c.Database+" as "+c.User), 200)
+}

@@ -1,0 +1,215 @@
+package config
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bucketload/bucketload"
+)
+
+// Types that give a field of Load another spelling than its own type has.
+type (
+	version     int
+	tableName   bucketload.TableName
+	percentage  bucketload.Share // a number, 5 is 5%
+	count       bucketload.Share // a whole number
+	columnsMode bool             // complete or override
+	duration    time.Duration
+	verbatim    []string // a list in which null is text too
+	char        string   // one byte or none
+)
+
+func (v *version) UnmarshalText(text []byte) error {
+	if string(text) != "1" {
+		return &bucketload.Error{Message: fmt.Sprintf("version %s is not known", quote(string(text))), Hint: "write version: 1, or use a newer bucketload"}
+	}
+	*v = 1
+	return nil
+}
+
+func (t *tableName) UnmarshalText(text []byte) error {
+	parsed, err := bucketload.ParseTableName(string(text))
+	*t = tableName(parsed)
+	return err
+}
+
+func (p *percentage) UnmarshalText(text []byte) error {
+	return (*bucketload.Share)(p).UnmarshalText([]byte(strings.TrimSuffix(strings.TrimSpace(string(text)), "%") + "%"))
+}
+
+func (c *count) UnmarshalText(text []byte) error {
+	if strings.Contains(string(text), "%") {
+		return fmt.Errorf("%s is not a count", quote(string(text)))
+	}
+	return (*bucketload.Share)(c).UnmarshalText(text)
+}
+
+func (m *columnsMode) UnmarshalText(text []byte) error {
+	*m = string(text) == "override"
+	return nil
+}
+
+func (m columnsMode) String() string {
+	if m {
+		return "override"
+	}
+	return "complete"
+}
+
+func (d *duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil || v <= 0 {
+		return fmt.Errorf("%s is not a duration; write for example 2s or 500ms", quote(string(text)))
+	}
+	*d = duration(v)
+	return nil
+}
+
+func (d duration) String() string { return time.Duration(d).String() }
+
+func (c *char) UnmarshalText(text []byte) error {
+	s := string(text)
+	if s == `\t` { // what a shell or a plain YAML text makes of a tab
+		s = "\t"
+	}
+	switch {
+	case len(s) > 1:
+		return &bucketload.Error{Message: quote(s) + " is more than one byte", Hint: `write one ASCII character; a tab is \t`}
+	case s == "\n" || s == "\r" || s == "\x00" || s >= "\x80":
+		return fmt.Errorf("%q cannot be told from the text around it", s)
+	}
+	*c = char(s)
+	return nil
+}
+
+// assign reads n into what to points at.
+func assign(to any, n *node, least int64, check func(string) error) error {
+	switch to := to.(type) {
+	case **node:
+		if n.kind != mapping && n.kind != null {
+			return errors.New("must be a mapping (name: value)")
+		}
+		*to = n
+		return nil
+	case *[]bucketload.Column:
+		columns, err := readColumns(n)
+		*to = columns
+		return err
+	case *[]string:
+		texts, err := texts(n, check)
+		*to = texts
+		return err
+	case *verbatim:
+		if n.kind == null && n.text != "" {
+			*to = verbatim{n.text}
+			return nil
+		}
+		texts, err := texts(n, check)
+		*to = texts
+		return err
+	}
+	if n.kind != scalar {
+		return &bucketload.Error{Message: "must be one value", Hint: `quote a text; "" is an empty one`}
+	}
+	switch to := to.(type) {
+	case *string:
+		if check != nil {
+			if err := check(n.text); err != nil {
+				return err
+			}
+		}
+		*to = n.text
+	case *bool:
+		return boolean(to, n.text)
+	case **bool:
+		*to = new(bool)
+		return boolean(*to, n.text)
+	case *int:
+		v, err := number(n.text, least, 1<<31-1)
+		*to = int(v)
+		return err
+	case *int64:
+		v, err := number(n.text, least, 1<<62)
+		*to = v
+		return err
+	case encoding.TextUnmarshaler:
+		return to.UnmarshalText([]byte(n.text))
+	default:
+		panic(fmt.Sprintf("config: no way to read a %T", to))
+	}
+	return nil
+}
+
+// texts reads a list, or one value as a list of one. An empty list is nil.
+func texts(n *node, check func(string) error) ([]string, error) {
+	items := n.items
+	switch n.kind {
+	case null:
+		return nil, nil
+	case scalar:
+		items = []*node{n}
+	case mapping:
+		return nil, errors.New("must be a list")
+	}
+	var out []string
+	for _, item := range items {
+		if item.kind == list || item.kind == mapping || item.kind == null && item.text == "" {
+			return nil, &bucketload.Error{Message: "must be a list of texts", Hint: "quote what has commas, brackets or colons in it"}
+		}
+		if check != nil {
+			if err := check(item.text); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, item.text)
+	}
+	return out, nil
+}
+
+func boolean(to *bool, text string) error {
+	switch text {
+	case "true", "True", "TRUE":
+		*to = true
+	case "false", "False", "FALSE":
+		*to = false
+	default:
+		return fmt.Errorf("%s is neither true nor false", quote(text))
+	}
+	return nil
+}
+
+func number(text string, least, most int64) (int64, error) {
+	v, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		return 0, fmt.Errorf("%s is not a whole number", quote(text))
+	case v < least:
+		return 0, fmt.Errorf("must be %d or more", least)
+	case v > most:
+		return 0, fmt.Errorf("must be %d or less", most)
+	}
+	return v, nil
+}
+
+func notBlank(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return errors.New("must not be empty")
+	}
+	return nil
+}
+
+// maxShown bounds what a message shows of a value, in bytes.
+const maxShown = 60
+
+func quote(text string) string {
+	return strconv.Quote(bucketload.Excerpt([]byte(text), maxShown))
+}
+
+// usage makes the error of this package: what the user wrote is wrong.
+func usage(hint, format string, args ...any) *bucketload.Error {
+	return &bucketload.Error{Op: "config", Code: bucketload.CodeUsage, Message: fmt.Sprintf(format, args...), Hint: hint}
+}

@@ -1,0 +1,213 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/bucketload/bucketload"
+)
+
+// disk is the place of local files. A key is an absolute path; a version is
+// the size in bytes and the modification time in ns since 1970.
+type disk struct{}
+
+func fileObject(path string, info fs.FileInfo) bucketload.Object {
+	return bucketload.Object{URI: fileRoot + path, Size: info.Size(), Time: info.ModTime(),
+		Version: fmt.Sprintf("%d-%d", info.Size(), info.ModTime().UnixNano())}
+}
+
+// find follows symbolic links wherever they lead: the user named them.
+func (disk) find(_ context.Context, key string) (*bucketload.Object, error) {
+	info, err := os.Stat(key)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil, nil // list says what is wrong with it
+	}
+	return new(fileObject(key, info)), nil
+}
+
+func (disk) holds(_ context.Context, dir string) (bool, error) {
+	info, err := os.Stat(dir)
+	return err == nil && info.IsDir(), nil
+}
+
+func (disk) list(ctx context.Context, p pattern, yield func(string, bucketload.Object) error) error {
+	root, err := os.OpenRoot(p.base)
+	if err != nil {
+		e := explainFile(p.text, err)
+		if e.Code == bucketload.CodeMissing {
+			e.Message, e.Hint = "there is no such file or directory", "check the path; a relative one starts at the working directory"
+		}
+		return e
+	}
+	defer func() { _ = root.Close() }()
+	w := walk{ctx: ctx, root: root, base: p.base, hidden: p.hidden(), yield: yield}
+	return w.dir(".", "", p.depth())
+}
+
+// walk goes through a directory without leaving it.
+type walk struct {
+	ctx    context.Context
+	root   *os.Root
+	base   string
+	hidden bool // names with a leading dot count, too
+	yield  func(string, bucketload.Object) error
+}
+
+// dir walks one directory; prefix is its name with a slash, "" for the root.
+func (w *walk) dir(name, prefix string, depth int) error {
+	entries, err := w.entries(name)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if w.ctx.Err() != nil {
+			return cancelled(w.ctx, fileRoot+w.base+prefix)
+		}
+		name := prefix + e.Name()
+		switch {
+		case !w.hidden && strings.HasPrefix(e.Name(), "."):
+		case e.IsDir() && depth != 0:
+			err = w.dir(name, name+"/", depth-1)
+		case e.Type().IsRegular(), e.Type()&fs.ModeSymlink != 0:
+			err = w.file(name, e.Type().IsRegular())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entries reads a directory in the byte order of the paths below it.
+func (w *walk) entries(name string) ([]fs.DirEntry, error) {
+	d, err := w.root.Open(name)
+	if err != nil {
+		return nil, explainFile(fileRoot+w.base+name, err)
+	}
+	defer func() { _ = d.Close() }()
+	entries, err := d.ReadDir(-1)
+	if err != nil {
+		return nil, explainFile(fileRoot+w.base+name, err)
+	}
+	path := func(e fs.DirEntry) string {
+		if e.IsDir() {
+			return e.Name() + "/"
+		}
+		return e.Name()
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(path(a), path(b)) })
+	return entries, nil
+}
+
+// file yields a regular file, or what a link leads to if that is one and is
+// inside of the directory.
+func (w *walk) file(name string, regular bool) error {
+	info, err := w.root.Stat(name)
+	switch {
+	case err != nil && regular && errors.Is(err, fs.ErrNotExist):
+		return nil // removed in the meantime
+	case err != nil && regular:
+		return explainFile(fileRoot+w.base+name, err)
+	case err != nil || !info.Mode().IsRegular():
+		slog.WarnContext(w.ctx, "a symbolic link is left out: it does not lead to a file inside of the directory", "link", w.base+name)
+		return nil
+	}
+	return w.yield(w.base+name, fileObject(w.base+name, info))
+}
+
+// open checks the version before and, at the end, after the file was read, so
+// that a file that is written to meanwhile is not taken for whole.
+func (disk) open(ctx context.Context, key string, obj bucketload.Object, off, end int64) (io.ReadCloser, error) {
+	info, err := os.Stat(key) // first, for opening a pipe would wait for its writer
+	if err != nil {
+		return nil, explainFile(obj.URI, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, changed(obj.URI, ": it is no regular file", nil)
+	}
+	f, err := os.Open(key)
+	if err != nil {
+		return nil, explainFile(obj.URI, err)
+	}
+	r := &file{f: f, ctx: ctx, obj: obj, left: end - off}
+	if err = r.check(); err == nil {
+		_, err = f.Seek(off, io.SeekStart)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// file reads so many bytes of a file on disk.
+type file struct {
+	f    *os.File
+	ctx  context.Context
+	obj  bucketload.Object
+	left int64
+}
+
+// check compares the file with what was listed.
+func (f *file) check() error {
+	info, err := f.f.Stat()
+	if err != nil {
+		return explainFile(f.obj.URI, err)
+	}
+	if now := fileObject("", info); now.Size != f.obj.Size || f.obj.Version != "" && now.Version != f.obj.Version {
+		return changed(f.obj.URI, "", nil)
+	}
+	return nil
+}
+
+func (f *file) Read(p []byte) (int, error) {
+	if f.ctx.Err() != nil {
+		return 0, cancelled(f.ctx, f.obj.URI)
+	}
+	if f.left == 0 {
+		if err := f.check(); err != nil {
+			return 0, err
+		}
+		return 0, io.EOF
+	}
+	n, err := f.f.Read(p[:min(int64(len(p)), f.left)])
+	f.left -= int64(n)
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, io.EOF):
+		return n, changed(f.obj.URI, ": it has become shorter", nil)
+	}
+	return n, explainFile(f.obj.URI, err)
+}
+
+func (f *file) Close() error { return f.f.Close() }
+
+// explainFile makes the user's error of one of the file system.
+func explainFile(uri string, err error) *bucketload.Error {
+	e := &bucketload.Error{Code: bucketload.CodeSource, URI: uri, Message: "the file cannot be read", Err: err,
+		Hint: "check the disk, then run it again"}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		e.Err = path.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return bucketload.AsError(missing(uri, e.Err))
+	case errors.Is(err, fs.ErrPermission):
+		e.Code, e.Message = bucketload.CodeAccess, "this user may not read it"
+		e.Hint = "allow it to the user that bucketload runs as, for example with chmod or chown"
+	case errors.Is(err, syscall.EMFILE):
+		e.Hint, e.Transient = "raise the limit of open files (ulimit -n), or lower --max-concurrency", true
+	}
+	return e
+}
