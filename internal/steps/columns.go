@@ -33,6 +33,15 @@ type Resolution struct {
 // resolve finds out columns and dialect from the configuration, the live table
 // and samples of the objects, in this order.
 func (s *Steps) resolve(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object) (*Resolution, error) {
+	r, err := s.fromFiles(ctx, load, live, objects)
+	if err != nil {
+		return nil, err
+	}
+	return r, table.CheckTypes(ctx, s.Pool, r.Table)
+}
+
+// fromFiles is resolve without asking the database about types.
+func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object) (*Resolution, error) {
 	samples, err := s.readSamples(ctx, load, objects)
 	if err != nil {
 		return nil, err
@@ -47,7 +56,7 @@ func (s *Steps) resolve(ctx context.Context, load *bucketload.Load, live *table.
 	}
 	survey := infer.NewSurvey(infer.Options{LowerCase: load.LowerCase, AllText: load.AllText})
 	for _, sample := range samples {
-		survey.Add(sample.parse(r.CSV, load.Columns))
+		survey.Add(sample.parse(r.CSV, given(load)))
 	}
 	r.Shapes = survey.Shapes()
 	r.choose(load, live, survey.Columns())
@@ -55,7 +64,7 @@ func (s *Steps) resolve(ctx context.Context, load *bucketload.Load, live *table.
 		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeHeader, Message: "no file has a header to take columns from",
 			Hint: "describe them: columns: in the configuration, or csv.header: false"}
 	}
-	return r, table.CheckTypes(ctx, s.Pool, r.Table)
+	return r, nil
 }
 
 // choose sets Columns and Table.

@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"regexp"
 	"strconv"
@@ -19,8 +20,9 @@ type reader struct {
 	object io.ReadCloser
 	plain  io.ReadCloser
 	csv    *decode.CSV
-	index  []int // field number of each column
-	rows   int64 // encoded so far
+	index  []int              // field number of each column
+	first  []bucketload.Field // a row that was read to find the columns, and is still to come
+	rows   int64              // encoded so far
 }
 
 // counting reports how much has been read, as it is.
@@ -56,19 +58,55 @@ func (s *Steps) openFile(ctx context.Context, d *definition, entry bucketload.En
 	if r.csv, err = decode.NewCSV(r.plain, d.layout.CSV); err != nil {
 		return nil, err
 	}
-	names, err := header(r.csv, d.layout.CSV, d.load.Columns)
+	names, first, err := header(r.csv, d.layout.CSV.Header, given(d.load))
 	if err == io.EOF {
 		return r, nil // an empty file has no rows, and next says so again
 	}
 	if err != nil {
 		return nil, err
 	}
+	r.first = first
 	r.index, err = match(names, d.layout.Columns, d.load.LowerCase)
 	return r, err
 }
 
 // next gives the next row, valid until the one after; io.EOF at the end.
-func (r *reader) next() ([]bucketload.Field, error) { return r.csv.Next() }
+func (r *reader) next() ([]bucketload.Field, error) {
+	if first := r.first; first != nil {
+		r.first = nil
+		return first, nil
+	}
+	return r.csv.Next()
+}
+
+// header gives the names of a file's fields: those in its header, or where it
+// has none those of the columns given, by position, and column_N. In that case
+// the first row has been read, too.
+func header(csv *decode.CSV, has bool, given []bucketload.Column) (names []string, first []bucketload.Field, err error) {
+	if has {
+		names, err = csv.Header()
+		return names, nil, err
+	}
+	if first, err = csv.Next(); err != nil {
+		return nil, nil, err
+	}
+	for i := range first {
+		if i < len(given) {
+			names = append(names, given[i].Sources()[0])
+		} else {
+			names = append(names, fmt.Sprintf("column_%d", i+1))
+		}
+	}
+	return names, first, nil
+}
+
+// given are the columns that the configuration lists completely.
+func given(load *bucketload.Load) []bucketload.Column {
+	if load.ColumnsOverride {
+		return nil
+	}
+	return load.Columns
+}
 
 // place says where an error stands.
 func (r *reader) place(err error) *bucketload.Error {

@@ -3,7 +3,6 @@ package steps
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 
 	"golang.org/x/sync/errgroup"
@@ -117,10 +116,15 @@ func (s sample) parse(dialect bucketload.CSV, given []bucketload.Column) infer.S
 	if err != nil {
 		return out
 	}
-	if out.Header, err = header(r, dialect, given); err != nil {
-		return infer.Sample{URI: s.object.URI}
+	names, first, err := header(r, dialect.Header, given)
+	if err != nil {
+		return out
 	}
-	out.Rows = rowsOf(r, len(out.Header), !s.whole)
+	out.Header = names
+	if first != nil {
+		out.Rows = append(out.Rows, values(first))
+	}
+	out.Rows = append(out.Rows, rowsOf(r, len(out.Header), !s.whole)...)
 	inside := dialect
 	inside.Header, inside.SkipHead, inside.SkipFoot = false, 0, 0
 	for _, cut := range [][]byte{s.middle, s.tail} {
@@ -141,20 +145,24 @@ func rowsOf(r *decode.CSV, n int, cut bool) [][]infer.Value {
 	var rows [][]infer.Value
 	for len(rows) <= sampleRows {
 		fields, err := r.Next()
-		if errors.Is(err, io.EOF) || err != nil {
+		if err != nil {
 			break
 		}
 		if len(fields) != n {
 			continue
 		}
-		row := make([]infer.Value, n)
-		for i, f := range fields {
-			row[i] = infer.Value{Text: string(f.Bytes), Quoted: f.Quoted}
-		}
-		rows = append(rows, row)
+		rows = append(rows, values(fields))
 	}
 	if len(rows) > 0 && (cut || len(rows) > sampleRows) {
 		rows = rows[:len(rows)-1]
 	}
 	return rows
+}
+
+func values(fields []bucketload.Field) []infer.Value {
+	row := make([]infer.Value, len(fields))
+	for i, f := range fields {
+		row[i] = infer.Value{Text: string(f.Bytes), Quoted: f.Quoted}
+	}
+	return row
 }

@@ -107,3 +107,11 @@ func (s *Steps) enter(ctx context.Context, run, state string) error {
 	s.Progress.State.Store(&state)
 	return s.Ledger.Enter(ctx, run, state)
 }
+
+// Reset begins anew, for the next run.
+func (p *Progress) Reset() {
+	p.State.Store(nil)
+	for _, n := range []*atomic.Int64{&p.PlannedFiles, &p.PlannedBytes, &p.LoadedFiles, &p.FailedFiles, &p.Rows, &p.Bytes} {
+		n.Store(0)
+	}
+}

@@ -1,0 +1,48 @@
+# bucketload: `make` prints this list.
+
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+
+export GOFLAGS ?= -buildvcs=false
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build ./bin/bucketload
+	go build -o bin/bucketload ./cmd/bucketload
+
+.PHONY: demo
+demo: build ## load a bucket of weather stations into a temporary Postgres, and watch
+	@bin/bucketload demo
+
+.PHONY: setup
+setup: ## get what the tests need and the machine lacks: PostgreSQL 18
+	@go run ./internal/temp/fetch 18 >/dev/null || echo "PostgreSQL 18 is not to be had; tests on it are skipped"
+
+.PHONY: test
+test: setup ## run the tests
+	go test $(TESTFLAGS) ./...
+
+.PHONY: check
+check: setup ## what CI runs: format, vet, lint, the import law, tests with the race detector
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(GOLANGCI) run ./...
+	go test -run TestImportLaw .
+	go test -race ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for 20 s
+	@go list ./... | while read -r pkg; do \
+		for f in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz'); do \
+			go test -run '^$$' -fuzz "^$$f\$$" -fuzztime 20s "$$pkg" || exit 1; done; done
+
+.PHONY: versitygw
+versitygw: ## install the second S3 server that the tests use where it is found
+	go install $(VERSITYGW)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

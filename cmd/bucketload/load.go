@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/conduct"
+	"github.com/bucketload/bucketload/internal/config"
+	"github.com/bucketload/bucketload/internal/steps"
+)
+
+func (a *app) loadCommand() *cobra.Command {
+	var flags loadFlags
+	cmd := &cobra.Command{
+		Use:   "load [TABLE...]",
+		Short: "Load tables from their files",
+		Long: `Loads the tables named, or all that the configuration describes. With --from a
+table needs no configuration: columns and types are found out from the files.
+
+Each table is loaded into a staging table first and swapped in at the end; the
+previous one is kept in schema databackup.`,
+		Example: `  bucketload load year_2022 --from 's3://noaa-gsod-pds/2022/*.csv' --anonymous --to postgres://user@host/db
+  bucketload load -f nightly.yaml --json
+  bucketload load year_2022 --limit-files 10`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			loads, file, err := a.loads(args, &flags)
+			if err != nil {
+				return err
+			}
+			return a.load(cmd.Context(), loads, file)
+		},
+	}
+	flags.register(cmd)
+	cmd.Flags().IntVar(&flags.limitFiles, "limit-files", 0, "a trial: load this many files into staging, report, swap nothing")
+	cmd.Flags().BoolVar(&a.json, "json", false, "print one JSON object per table, one a line")
+	return cmd
+}
+
+// loadFlags are the flags that say what is loaded.
+type loadFlags struct {
+	config.Flags
+	limitFiles int
+}
+
+func (f *loadFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.From, "from", nil, "where the files are: s3://bucket/prefix/, a glob, a directory (repeatable)")
+	flags.StringArrayVar(&f.Exclude, "exclude", nil, "files to leave out, a glob (repeatable)")
+	flags.StringArrayVar(&f.Column, "column", nil, "a column, as name=source:type:null values (repeatable)")
+	flags.StringArrayVar(&f.Set, "set", nil, "any key of the table in the configuration, as path=value (repeatable)")
+	for _, s := range config.ScalarFlags() {
+		flag := flags.VarPF(&scalar{path: s.Path, kind: s.Kind, set: &f.Set}, s.Name, "", s.Usage)
+		if s.Kind == "bool" {
+			flag.NoOptDefVal = "true"
+		}
+	}
+}
+
+// scalar is a flag that stands for --set path=value.
+type scalar struct {
+	path, kind, value string
+	set               *[]string
+}
+
+func (s *scalar) String() string { return s.value }
+func (s *scalar) Type() string   { return s.kind }
+func (s *scalar) Set(v string) error {
+	s.value = v
+	*s.set = append(*s.set, s.path+"="+v)
+	return nil
+}
+
+// loads finds the loads that the command line asks for.
+func (a *app) loads(tables []string, flags *loadFlags) ([]*bucketload.Load, *config.File, error) {
+	file, err := a.readFile()
+	if err != nil {
+		return nil, nil, err
+	}
+	var loads []*bucketload.Load
+	switch {
+	case file != nil:
+		loads, err = file.Loads(tables, flags.Flags)
+	case len(tables) == 0 && len(flags.From) > 0:
+		err = usage("--from needs the name of a table to load into", "bucketload load TABLE --from "+flags.From[0])
+	case len(flags.From) == 0:
+		err = usage("there is no bucketload.yaml here, and no --from",
+			"bucketload load TABLE --from s3://bucket/prefix/ --to postgres://user@host/db, or make a configuration: bucketload init URI > bucketload.yaml")
+	default:
+		for _, table := range tables {
+			load, adHocErr := config.AdHoc(table, flags.Flags)
+			loads, err = append(loads, load), errors.Join(err, adHocErr)
+		}
+	}
+	for _, load := range loads {
+		if load != nil {
+			load.LimitFiles = flags.limitFiles
+		}
+	}
+	return loads, file, err
+}
+
+// load runs the loads one after the other.
+func (a *app) load(ctx context.Context, loads []*bucketload.Load, file *config.File) error {
+	concurrency := 1
+	for _, load := range loads {
+		concurrency = max(concurrency, load.MaxConcurrency)
+	}
+	s, closePool, err := a.connect(ctx, file, concurrency)
+	if err != nil {
+		if a.json {
+			for _, load := range loads {
+				a.result(ctx, nil, notStarted(load, err), err)
+			}
+		}
+		return err
+	}
+	defer closePool()
+	for _, load := range loads {
+		if ctx.Err() != nil {
+			err := &bucketload.Error{Op: "load", Code: bucketload.CodeCancelled, Message: "cancelled before it began", Hint: "bucketload load " + load.Key}
+			a.result(ctx, s, notStarted(load, err), err)
+			continue
+		}
+		a.one(ctx, s, load.Table.String(), func() (*bucketload.Run, error) { return conduct.Load(ctx, s, load) })
+	}
+	return nil
+}
+
+func notStarted(load *bucketload.Load, err error) *bucketload.Run {
+	e := bucketload.AsError(err)
+	return &bucketload.Run{Table: load.Table.String(), Mode: load.Mode, Status: bucketload.StatusFailed,
+		Error: &bucketload.RunError{Op: e.Op, Message: e.Detail(), Hint: e.Hint}}
+}
+
+// one runs one table with progress and prints its result.
+func (a *app) one(ctx context.Context, s *steps.Steps, table string, do func() (*bucketload.Run, error)) {
+	s.Progress.Reset()
+	stop := a.progress(table, &s.Progress)
+	run, err := do()
+	stop()
+	if run == nil {
+		a.report(err)
+		a.worst(exitOf(err))
+		return
+	}
+	a.result(ctx, s, run, err)
+}
+
+// worst keeps the worst exit code, in the order 2, 1, 3, 0.
+func (a *app) worst(code int) {
+	rank := map[int]int{exitOK: 0, exitPartial: 1, exitFailed: 2, exitUsage: 3}
+	if rank[code] > rank[a.code] {
+		a.code = code
+	}
+}
+
+func (a *app) redriveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "redrive RUN",
+		Short: "Go on with a failed or cancelled run: only what is not loaded yet",
+		Long: `Goes on with a run that failed, was cancelled, or whose process died. What it
+loaded stays loaded; failed files are tried again. It needs only the database:
+the ledger holds the configuration of the run.`,
+		Args: needArgs(1, 1, "one run"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, closePool, err := a.connectLedger(cmd.Context(), 16)
+			if err != nil {
+				return err
+			}
+			defer closePool()
+			a.one(cmd.Context(), s, "run "+args[0], func() (*bucketload.Run, error) { return conduct.Redrive(cmd.Context(), s, args[0]) })
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&a.json, "json", false, "print the result as a JSON object")
+	return cmd
+}
+
+// connectLedger connects for a command that needs only the database: a
+// configuration may give its DSN, but need not be there.
+func (a *app) connectLedger(ctx context.Context, concurrency int) (*steps.Steps, func(), error) {
+	file, err := a.readFile()
+	if err != nil {
+		return nil, nil, err
+	}
+	return a.connect(ctx, file, concurrency)
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  needArgs(0, 0, "no arguments"),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(a.out, "bucketload", version())
+			return err
+		},
+	}
+}

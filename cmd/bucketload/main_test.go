@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/bucketload/bucketload/internal/temp"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
+)
+
+// servers ends the temporary servers after the tests.
+type servers struct{ m *testing.M }
+
+func (s servers) Run() int { return temptest.Run(s.m) }
+
+func TestMain(m *testing.M) {
+	testscript.Main(servers{m}, map[string]func(){"bucketload": main})
+}
+
+// TestCommands runs the scripts of testdata/script, each with a database and
+// an S3 server of its own, on every version of Postgres. Beside testscript's
+// own commands they have
+//
+//	sql QUERY                       rows on stdout, fields apart by |
+//	put BUCKET/KEY FILE             into the S3 server
+//	stations N DAYS (DIR | s3://BUCKET/PREFIX/)
+//	await QUERY RESULT              until the query gives the result
+func TestCommands(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatal("no scripts:", err)
+	}
+	for _, major := range temptest.Majors(t) {
+		for _, script := range scripts {
+			name := strings.TrimSuffix(filepath.Base(script), ".txtar")
+			t.Run(fmt.Sprintf("%s/postgres%d", name, major), func(t *testing.T) {
+				t.Parallel()
+				runScript(t, script, temptest.Database(t, major))
+			})
+		}
+	}
+}
+
+func runScript(t *testing.T, script, dsn string) {
+	s3, err := temp.StartS3(temp.S3Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s3.Close() })
+	conn, err := pgx.Connect(context.Background(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	testscript.Run(t, testscript.Params{
+		Files:               []string{script},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("BUCKETLOAD_TO", dsn)
+			env.Setenv("PASSWORD", passwordOf(dsn))
+			env.Setenv("AWS_ENDPOINT_URL_S3", s3.URL())
+			env.Setenv("AWS_REGION", "us-east-1")
+			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			env.Setenv("TZ", "UTC")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"sql": func(ts *testscript.TestScript, neg bool, args []string) {
+				out, err := query(conn, strings.Join(args, " "))
+				if (err != nil) != neg {
+					ts.Fatalf("sql: %v", err)
+				}
+				_, _ = fmt.Fprint(ts.Stdout(), out)
+			},
+			"await": func(ts *testscript.TestScript, _ bool, args []string) {
+				for {
+					out, err := query(conn, args[0])
+					ts.Check(err)
+					if strings.TrimSpace(out) == args[1] {
+						return
+					}
+				}
+			},
+			"put": func(ts *testscript.TestScript, _ bool, args []string) {
+				bucket, key, _ := strings.Cut(args[0], "/")
+				ts.Check(s3.Put(bucket, key, []byte(ts.ReadFile(args[1]))))
+			},
+			"stations": func(ts *testscript.TestScript, _ bool, args []string) {
+				n, err := strconv.Atoi(args[0])
+				ts.Check(err)
+				days, err := strconv.Atoi(args[1])
+				ts.Check(err)
+				for name, content := range temp.Stations(n, 1, days) {
+					if uri, ok := strings.CutPrefix(args[2], "s3://"); ok {
+						bucket, prefix, _ := strings.Cut(uri, "/")
+						ts.Check(s3.Put(bucket, prefix+name, content))
+						continue
+					}
+					dir := ts.MkAbs(args[2])
+					ts.Check(os.MkdirAll(dir, 0o755))
+					ts.Check(os.WriteFile(filepath.Join(dir, name), content, 0o644))
+				}
+			},
+		},
+	})
+}
+
+// query gives rows a line each, fields apart by |.
+func query(conn *pgx.Conn, sql string) (string, error) {
+	results, err := conn.PgConn().Exec(context.Background(), sql).ReadAll()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, result := range results {
+		for _, row := range result.Rows {
+			for i, v := range row {
+				if i > 0 {
+					b.WriteByte('|')
+				}
+				if v == nil {
+					b.WriteString("NULL")
+				}
+				b.Write(v)
+			}
+			b.WriteByte('\n')
+		}
+	}
+	return b.String(), nil
+}
+
+func passwordOf(dsn string) string {
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		panic(err)
+	}
+	return c.Password
+}

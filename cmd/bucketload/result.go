@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/steps"
+)
+
+// shownFailures is how many failed files a result names; all are in
+// `bucketload files`.
+const shownFailures = 10
+
+// result prints how a table's run ended: one object on stdout with --json,
+// else a line; its failed files and errors on stderr.
+func (a *app) result(ctx context.Context, s *steps.Steps, run *bucketload.Run, err error) {
+	switch run.Status {
+	case bucketload.StatusSucceeded:
+		a.worst(exitOK)
+	case bucketload.StatusPartial:
+		a.worst(exitPartial)
+	default:
+		a.worst(max(exitOf(err), exitFailed))
+	}
+	if a.json {
+		a.printJSON(run)
+	} else {
+		fmt.Fprintln(a.out, summary(run))
+	}
+	if s != nil && run.ID != nil && run.Files.Failed > 0 {
+		a.failures(context.WithoutCancel(ctx), s, run)
+	}
+	if err == nil || s == nil {
+		return
+	}
+	if run.Error != nil {
+		fmt.Fprintf(a.errs, "bucketload: %s: %s\n", run.Error.Op, run.Error.Message)
+		if run.Error.Hint != "" {
+			fmt.Fprintf(a.errs, "hint: %s\n", run.Error.Hint)
+		}
+	} else {
+		a.report(err)
+	}
+	if run.ID != nil {
+		fmt.Fprintf(a.errs, "next: %s\n", next(run))
+	}
+}
+
+// next is the command that a person most likely wants after a run that failed.
+func next(run *bucketload.Run) string {
+	if run.Files.Failed > 0 {
+		return fmt.Sprintf("bucketload files %s --status failed; then bucketload redrive %s", *run.ID, *run.ID)
+	}
+	return "bucketload redrive " + *run.ID
+}
+
+func (a *app) printJSON(v any) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types
+	}
+	fmt.Fprintf(a.out, "%s\n", data)
+}
+
+// summary is a run in one line.
+func summary(run *bucketload.Run) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s, %s of %s files", run.Table, run.Status, count(run.Files.Loaded), count(run.Files.Planned))
+	if run.Files.Failed > 0 {
+		fmt.Fprintf(&b, ", %s failed", count(run.Files.Failed))
+	}
+	if run.Files.Skipped > 0 {
+		fmt.Fprintf(&b, ", %s skipped", count(run.Files.Skipped))
+	}
+	fmt.Fprintf(&b, ", %s rows, %s in %s", count(run.Rows.Loaded), bucketload.Bytes(run.Bytes), seconds(run.Seconds))
+	if run.Backup != nil {
+		fmt.Fprintf(&b, ", backup %s", *run.Backup)
+	}
+	if run.ID != nil {
+		fmt.Fprintf(&b, " (run %s)", *run.ID)
+	}
+	return b.String()
+}
+
+// failures names the files that could not be loaded.
+func (a *app) failures(ctx context.Context, s *steps.Steps, run *bucketload.Run) {
+	shown := 0
+	err := s.Ledger.Files(ctx, *run.ID, bucketload.FileFailed, func(f *bucketload.File) error {
+		if shown++; shown > shownFailures || f.Error == nil {
+			return errShown
+		}
+		e := bucketload.Error{URI: f.URI, Line: f.Error.Line, Message: f.Error.Message}
+		fmt.Fprintf(a.errs, "failed: %s\n", e.Detail())
+		return nil
+	})
+	if err != nil && err != errShown {
+		a.report(err)
+	}
+	if shown > shownFailures {
+		fmt.Fprintf(a.errs, "        and %s more: bucketload files %s --status failed\n", count(run.Files.Failed-shownFailures), *run.ID)
+	}
+}
+
+var errShown = fmt.Errorf("shown")
+
+// count gives a number with thousands apart: 3,994,699.
+func count(n int64) string {
+	digits := fmt.Sprint(n)
+	var b strings.Builder
+	for i, d := range digits {
+		if i > 0 && d != '-' && (len(digits)-i)%3 == 0 && digits[i-1] != '-' {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
+	}
+	return b.String()
+}
+
+// seconds gives a duration in the unit that a person would choose.
+func seconds(s float64) string {
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%.1f s", s)
+	case s < 3600:
+		return fmt.Sprintf("%d min %02d s", int(s)/60, int(s)%60)
+	}
+	return fmt.Sprintf("%d h %02d min", int(s)/3600, int(s)/60%60)
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/steps"
+)
+
+// reading connects for a command that reads the ledger, and does nothing where
+// there is none yet.
+func (a *app) reading(ctx context.Context, read func(*steps.Steps) error) error {
+	s, closePool, err := a.connectLedger(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer closePool()
+	there, err := s.Ledger.Exists(ctx)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return &bucketload.Error{Op: "ledger", Code: bucketload.CodeUsage, Message: "this database has no ledger: nothing was loaded into it yet",
+			Hint: "is it the right database? see --to"}
+	}
+	return read(s)
+}
+
+func (a *app) runsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "runs",
+		Short: "List the runs, newest first",
+		Args:  needArgs(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.reading(cmd.Context(), func(s *steps.Steps) error {
+				if a.json {
+					return s.Ledger.Runs(cmd.Context(), func(r *ledger.Run) error { a.printJSON(r); return nil })
+				}
+				w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+				fmt.Fprintln(w, "RUN\tTABLE\tMODE\tSTATUS\tSTARTED\tTOOK\tFILES\tFAILED\tROWS")
+				err := s.Ledger.Runs(cmd.Context(), func(r *ledger.Run) error {
+					_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", *r.ID, r.Table, r.Mode, r.Status, local(r.StartedAt),
+						seconds(r.Seconds), count(r.Files.Loaded), count(r.Files.Failed), count(r.Rows.Loaded))
+					return err
+				})
+				if err != nil {
+					return err
+				}
+				return w.Flush()
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&a.json, "json", false, "print one JSON object per run, one a line")
+	return cmd
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status RUN",
+		Short: "Show a run",
+		Args:  needArgs(1, 1, "one run"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.reading(cmd.Context(), func(s *steps.Steps) error {
+				r, err := s.Ledger.Run(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				if a.json {
+					a.printJSON(r)
+					return nil
+				}
+				return a.status(r)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&a.json, "json", false, "print the run as a JSON object")
+	return cmd
+}
+
+func (a *app) status(r *ledger.Run) error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	line := func(key, format string, args ...any) { fmt.Fprintf(w, key+"\t"+format+"\n", args...) }
+	line("run", "%s", *r.ID)
+	line("table", "%s", r.Table)
+	line("mode", "%s", r.Mode)
+	line("status", "%s", r.Status)
+	line("state", "%s", r.State)
+	line("started", "%s", local(r.StartedAt))
+	if r.EndedAt != nil {
+		line("ended", "%s, after %s", local(*r.EndedAt), seconds(r.Seconds))
+	}
+	line("files", "%s planned, %s loaded, %s failed, %s skipped", count(r.Files.Planned), count(r.Files.Loaded), count(r.Files.Failed), count(r.Files.Skipped))
+	line("rows", "%s loaded, %s rejected", count(r.Rows.Loaded), count(r.Rows.Rejected))
+	line("bytes", "%s", bucketload.Bytes(r.Bytes))
+	if r.Backup != nil {
+		line("backup", "%s", *r.Backup)
+	}
+	if r.Error != nil {
+		line("error", "%s: %s", r.Error.Op, r.Error.Message)
+		if r.Error.Hint != "" {
+			line("hint", "%s", r.Error.Hint)
+		}
+	}
+	switch {
+	case r.Status == bucketload.StatusFailed || r.Status == bucketload.StatusCancelled:
+		line("next", "%s", next(&r.Run))
+	case r.Files.Failed > 0:
+		line("next", "bucketload files %s --status failed", *r.ID)
+	}
+	return w.Flush()
+}
+
+func (a *app) filesCommand() *cobra.Command {
+	var state string
+	cmd := &cobra.Command{
+		Use:   "files RUN",
+		Short: "List a run's files and what became of them",
+		Args:  needArgs(1, 1, "one run"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch bucketload.FileState(state) {
+			case "", bucketload.FilePlanned, bucketload.FileLoaded, bucketload.FileFailed, bucketload.FileSkipped:
+			default:
+				return usage(fmt.Sprintf("--status %q is none of planned, loaded, failed, skipped", state), "bucketload files RUN --status failed")
+			}
+			return a.reading(cmd.Context(), func(s *steps.Steps) error {
+				if _, err := s.Ledger.Run(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+				if a.json {
+					return s.Ledger.Files(cmd.Context(), args[0], bucketload.FileState(state), func(f *bucketload.File) error { a.printJSON(f); return nil })
+				}
+				return a.files(cmd.Context(), s, args[0], bucketload.FileState(state))
+			})
+		},
+	}
+	cmd.Flags().StringVar(&state, "status", "", "only these: planned, loaded, failed or skipped")
+	cmd.Flags().BoolVar(&a.json, "json", false, "print one JSON object per file, one a line")
+	return cmd
+}
+
+func (a *app) files(ctx context.Context, s *steps.Steps, run string, state bucketload.FileState) error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "STATE\tROWS\tSIZE\tTRIES\tFILE")
+	err := s.Ledger.Files(ctx, run, state, func(f *bucketload.File) error {
+		e := bucketload.Error{URI: f.URI}
+		if f.Error != nil {
+			e.Line, e.Message = f.Error.Line, f.Error.Message
+		}
+		text := e.Detail()
+		if f.Error == nil {
+			text = text[:len(text)-len(": ")]
+		}
+		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", f.State, count(f.Rows), bucketload.Bytes(f.Bytes), f.Attempts, text)
+		if err == nil && f.Error != nil && f.Error.Hint != "" && state == bucketload.FileFailed {
+			_, err = fmt.Fprintf(w, "\t\t\t\t  hint: %s\n", f.Error.Hint)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+func local(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

@@ -1,0 +1,4 @@
+package main
+
+// titleIsArgs: on Linux the process's title is the memory of its arguments.
+const titleIsArgs = true

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/config"
+	"github.com/bucketload/bucketload/internal/steps"
+)
+
+// readFile reads the configuration: the file that -f names, or bucketload.yaml
+// where there is one; nil where there is none.
+func (a *app) readFile() (*config.File, error) {
+	if a.file != "" {
+		return config.Read(a.file)
+	}
+	const name = "bucketload.yaml"
+	if _, err := os.Stat(name); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return config.Read(name)
+}
+
+// connect opens the target database for so many batches at once.
+func (a *app) connect(ctx context.Context, f *config.File, concurrency int) (*steps.Steps, func(), error) {
+	dsn, err := config.Target(a.to, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	target, err := config.ParseTarget(dsn)
+	if err != nil {
+		return nil, nil, err
+	}
+	pool, err := open(ctx, target, concurrency)
+	if err != nil {
+		e := *bucketload.AsError(bucketload.DatabaseError("connect", err))
+		e.Message = config.Redact(target)
+		if e.Code == bucketload.CodeInternal {
+			e.Code = bucketload.CodeConnect
+		}
+		if e.Hint == "" {
+			e.Hint = "name the database: --to postgres://user@host/db, or BUCKETLOAD_TO"
+		}
+		return nil, nil, &e
+	}
+	return steps.New(pool, a.log()), pool.Close, nil
+}
+
+// session is set on every connection: what the server's or the role's
+// defaults say otherwise must not change what a load does, and a client whose
+// host died must not hold its locks for hours.
+const session = `
+	SET client_encoding = 'UTF8'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';
+	SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+	SET standard_conforming_strings = on;
+	SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3`
+
+func open(ctx context.Context, target *pgx.ConnConfig, concurrency int) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig("")
+	if err != nil {
+		return nil, err
+	}
+	c.ConnConfig = target
+	c.MaxConns = int32(concurrency + 2) // and one for the ledger, one for the lock of the run
+	c.ConnConfig.ConnectTimeout = 15 * time.Second
+	c.ConnConfig.DialFunc = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
+	if c.ConnConfig.RuntimeParams["application_name"] == "" {
+		c.ConnConfig.RuntimeParams["application_name"] = "bucketload"
+	}
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, session)
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return pool, nil
+}

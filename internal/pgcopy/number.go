@@ -1,0 +1,209 @@
+package pgcopy
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+)
+
+// parseInt takes a sign and digits, nothing else.
+func parseInt(value []byte, bits uint) (int64, fault) {
+	digits := value
+	negative := false
+	if len(digits) > 0 && (digits[0] == '-' || digits[0] == '+') {
+		negative = digits[0] == '-'
+		digits = digits[1:]
+	}
+	if len(digits) == 0 {
+		return 0, syntax
+	}
+	limit := uint64(1) << (bits - 1)
+	if !negative {
+		limit--
+	}
+	var n uint64
+	beyond := false
+	for _, b := range digits {
+		d := uint64(b - '0')
+		if d > 9 {
+			return 0, syntax
+		}
+		beyond = beyond || n > (limit-d)/10
+		n = n*10 + d
+	}
+	if beyond {
+		return 0, outOfRange
+	}
+	if negative {
+		return -int64(n), fine
+	}
+	return int64(n), fine
+}
+
+// decimal is a number as it is written: digits with a point somewhere, and an
+// exponent.
+type decimal struct {
+	digits   []byte // with the point in it, without the sign
+	mantissa uint64 // the digits, where significant <= maxMantissa
+	whole    int    // digits before the point
+	fraction int    // and after it
+	// significant digits: without the zeros in front
+	significant int
+	exponent    int
+	negative    bool
+}
+
+const (
+	// maxMantissa is how many decimal digits always fit in 64 bits.
+	maxMantissa = 19
+	// maxExponent bounds exponents: far beyond any type, far from overflow.
+	maxExponent = 1_000_000
+)
+
+// parseDecimal takes [sign] digits [. digits] [e [sign] digits], with a digit
+// before or after the point.
+func parseDecimal(value []byte) (d decimal, ok bool) {
+	i := 0
+	if len(value) > 0 && (value[0] == '-' || value[0] == '+') {
+		d.negative = value[0] == '-'
+		i++
+	}
+	start := i
+	for ; i < len(value) && value[i]-'0' <= 9; i++ {
+		d.mantissa = d.mantissa*10 + uint64(value[i]-'0')
+		if d.mantissa > 0 || d.significant > 0 {
+			d.significant++
+		}
+	}
+	d.whole = i - start
+	if i < len(value) && value[i] == '.' {
+		i++
+		point := i
+		for ; i < len(value) && value[i]-'0' <= 9; i++ {
+			d.mantissa = d.mantissa*10 + uint64(value[i]-'0')
+			if d.mantissa > 0 || d.significant > 0 {
+				d.significant++
+			}
+		}
+		d.fraction = i - point
+	}
+	d.digits = value[start:i]
+	if d.whole+d.fraction == 0 {
+		return d, false
+	}
+	if i < len(value) {
+		d.exponent, ok = parseExponent(value[i:])
+		return d, ok
+	}
+	return d, true
+}
+
+// parseExponent stops counting at maxExponent.
+func parseExponent(value []byte) (exponent int, ok bool) {
+	if value[0]|0x20 != 'e' {
+		return 0, false
+	}
+	digits, negative := value[1:], false
+	if len(digits) > 0 && (digits[0] == '-' || digits[0] == '+') {
+		negative = digits[0] == '-'
+		digits = digits[1:]
+	}
+	for _, b := range digits {
+		if b-'0' > 9 {
+			return 0, false
+		}
+		exponent = min(exponent*10+int(b-'0'), maxExponent)
+	}
+	if negative {
+		exponent = -exponent
+	}
+	return exponent, len(digits) > 0
+}
+
+// special is a number that is not finite.
+type special uint8
+
+const (
+	finite special = iota
+	notANumber
+	infinity
+	minusInfinity
+)
+
+// parseSpecial takes NaN and [sign] inf or infinity, in any case.
+func parseSpecial(value []byte) special {
+	var lower [9]byte
+	if len(value) < 3 || len(value) > len(lower) {
+		return finite
+	}
+	for i, b := range value {
+		if 'A' <= b && b <= 'Z' {
+			b += 'a' - 'A'
+		}
+		lower[i] = b
+	}
+	switch string(lower[:len(value)]) {
+	case "nan":
+		return notANumber
+	case "inf", "infinity", "+inf", "+infinity":
+		return infinity
+	case "-inf", "-infinity":
+		return minusInfinity
+	}
+	return finite
+}
+
+// float is the number that s stands for.
+func (s special) float() float64 {
+	switch s {
+	case notANumber:
+		return math.NaN()
+	case minusInfinity:
+		return math.Inf(-1)
+	}
+	return math.Inf(1)
+}
+
+// pow10 are the powers of ten that a float64 holds exactly.
+var pow10 = [23]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+	1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
+
+func appendFloat8(dst, value []byte) ([]byte, fault) {
+	f, why := parseFloat(value, 64)
+	return binary.BigEndian.AppendUint64(dst, math.Float64bits(f)), why
+}
+
+func appendFloat4(dst, value []byte) ([]byte, fault) {
+	f, why := parseFloat(value, 32)
+	return binary.BigEndian.AppendUint32(dst, math.Float32bits(float32(f))), why
+}
+
+// parseFloat gives the nearest float of 32 or 64 bits. What would become zero
+// or infinite is out of range.
+func parseFloat(value []byte, bits int) (float64, fault) {
+	d, ok := parseDecimal(value)
+	if !ok {
+		if s := parseSpecial(value); s != finite {
+			return s.float(), fine
+		}
+		return 0, syntax
+	}
+	// A float64 holds both parts exactly, so that one operation rounds once.
+	if exp := d.exponent - d.fraction; bits == 64 && d.significant <= maxMantissa && d.mantissa < 1<<53 && -len(pow10) < exp && exp < len(pow10) {
+		f := float64(d.mantissa)
+		if exp < 0 {
+			f /= pow10[-exp]
+		} else {
+			f *= pow10[exp]
+		}
+		if d.negative {
+			f = -f
+		}
+		return f, fine
+	}
+	f, err := strconv.ParseFloat(string(value), bits)
+	if err != nil || f == 0 && d.significant > 0 {
+		return 0, outOfRange
+	}
+	return f, fine
+}

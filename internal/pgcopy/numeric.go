@@ -1,0 +1,129 @@
+package pgcopy
+
+import "encoding/binary"
+
+// What a numeric can hold. Source: PostgreSQL, numeric.c and its documentation.
+const (
+	maxWhole    = 131072 // digits before the point
+	maxFraction = 16383  // and after it
+)
+
+// The sign of a numeric's binary form.
+const (
+	signPlus          = 0x0000
+	signMinus         = 0x4000
+	signNaN           = 0xC000
+	signInfinity      = 0xD000
+	signMinusInfinity = 0xF000
+)
+
+// appendNumeric appends the exact value: a header of four 16-bit numbers (how
+// many digits to base 10000, the power of the first, sign, decimals to show)
+// and these digits, aligned to the point.
+func (c *column) appendNumeric(dst, value []byte) ([]byte, fault) {
+	d, ok := parseDecimal(value)
+	if !ok {
+		return c.appendSpecial(dst, value)
+	}
+	decimals := max(0, d.fraction-d.exponent)
+	if decimals > maxFraction {
+		return dst, outOfRange
+	}
+	if d.significant == 0 {
+		return appendNumericHeader(dst, 0, 0, signPlus, decimals), fine
+	}
+	// Digit k stands for ten to the power of point-1-k.
+	first, point := d.whole+d.fraction-d.significant, d.whole+d.exponent
+	last := d.lastDigit()
+	switch {
+	case c.limit >= 0 && last >= point+c.scale:
+		return dst, wouldRound
+	case c.limit >= 0 && point-first > c.limit-c.scale, point-first > maxWhole:
+		return dst, outOfRange
+	case d.exponent == 0 && d.significant <= maxMantissa-3:
+		return d.appendShort(dst), fine
+	}
+	low, high := floorDiv4(first-point), floorDiv4(last-point)
+	dst = appendNumericHeader(dst, high-low+1, -low-1, d.sign(), decimals)
+	for k := low*4 + point; k <= high*4+point; k += 4 {
+		group := ((d.digit(k)*10+d.digit(k+1))*10+d.digit(k+2))*10 + d.digit(k+3)
+		dst = binary.BigEndian.AppendUint16(dst, uint16(group))
+	}
+	return dst, fine
+}
+
+// appendShort is for numbers without exponent whose digits, filled up to a
+// whole base 10000 digit, fit in 64 bits.
+func (d *decimal) appendShort(dst []byte) []byte {
+	m, after := d.mantissa, (d.fraction+3)/4 // base 10000 digits after the point
+	for range after*4 - d.fraction {
+		m *= 10
+	}
+	for m%10000 == 0 {
+		m /= 10000
+		after--
+	}
+	n := 0
+	for rest := m; rest > 0; rest /= 10000 {
+		n++
+	}
+	dst = appendNumericHeader(dst, n, n-after-1, d.sign(), d.fraction)
+	dst = append(dst, make([]byte, 2*n)...)
+	for i := len(dst) - 2; n > 0; n-- {
+		binary.BigEndian.PutUint16(dst[i:], uint16(m%10000))
+		m /= 10000
+		i -= 2
+	}
+	return dst
+}
+
+func appendNumericHeader(dst []byte, n, weight, sign, decimals int) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(n))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(weight))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(sign))
+	return binary.BigEndian.AppendUint16(dst, uint16(decimals))
+}
+
+// appendSpecial takes NaN, and infinity where no precision is declared.
+func (c *column) appendSpecial(dst, value []byte) ([]byte, fault) {
+	switch s := parseSpecial(value); {
+	case s == finite:
+		return dst, syntax
+	case s == notANumber:
+		return appendNumericHeader(dst, 0, 0, signNaN, 0), fine
+	case c.limit >= 0:
+		return dst, outOfRange
+	case s == infinity:
+		return appendNumericHeader(dst, 0, 0, signInfinity, 0), fine
+	}
+	return appendNumericHeader(dst, 0, 0, signMinusInfinity, 0), fine
+}
+
+func (d *decimal) sign() int {
+	if d.negative {
+		return signMinus
+	}
+	return signPlus
+}
+
+// digit is number k of all digits, the point not counted, and zero beyond them.
+func (d *decimal) digit(k int) int {
+	switch {
+	case k < 0 || k >= d.whole+d.fraction:
+		return 0
+	case k >= d.whole:
+		k++
+	}
+	return int(d.digits[k] - '0')
+}
+
+// lastDigit is the number of the last digit that is not zero; there is one.
+func (d *decimal) lastDigit() int {
+	k := d.whole + d.fraction - 1
+	for d.digit(k) == 0 {
+		k--
+	}
+	return k
+}
+
+func floorDiv4(n int) int { return n >> 2 }

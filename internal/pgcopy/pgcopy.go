@@ -1,0 +1,158 @@
+// Package pgcopy turns rows into the stream that COPY FROM STDIN takes: binary
+// with values encoded here, to spare the server the parsing, or text.
+//
+// A value is never changed: what a type cannot hold as it is written is an
+// error, also where Postgres would round, cut or drop something. Both formats
+// take and refuse the same values.
+package pgcopy
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/bucketload/bucketload"
+)
+
+// Format is a format of COPY.
+type Format int
+
+const (
+	Binary Format = iota
+	Text
+)
+
+// Column is a column of the table as the database has it, with what the load
+// says of its values.
+type Column struct {
+	Name     string
+	OID      uint32   // of the type
+	TypMod   int32    // -1: none
+	TypeName string   // as format_type gives it: numeric(8,2)
+	NullIf   []string // values that mean NULL, compared after trimming
+	Trim     *bool    // default: on for types other than text, off for text
+	Format   []string // patterns for dates and times, tried in order; default ISO 8601
+}
+
+// Choose gives the format that costs least: binary, or text where most columns
+// are text (binary is dearer for them) or a type has no encoder here.
+func Choose(columns []Column) Format {
+	texts := 0
+	for _, c := range columns {
+		switch kindOf(c) {
+		case other:
+			return Text
+		case text, character:
+			texts++
+		}
+	}
+	if 2*texts > len(columns) {
+		return Text
+	}
+	return Binary
+}
+
+// Encoder makes the COPY stream of a table's rows. It is for one goroutine.
+type Encoder struct {
+	format  Format
+	columns []column
+	width   int // fields that a row must have
+}
+
+// NewEncoder makes an encoder that takes field i for column i; see Map. A
+// pattern that cannot be read, or a type without an encoder in a binary stream,
+// is an error of code usage.
+func NewEncoder(format Format, columns []Column) (*Encoder, error) {
+	e := &Encoder{format: format, columns: make([]column, len(columns)), width: len(columns)}
+	for i, c := range columns {
+		var err error
+		if e.columns[i], err = newColumn(c); err != nil {
+			return nil, err
+		}
+		e.columns[i].field = i
+		if format == Binary && e.columns[i].kind == other {
+			return nil, &bucketload.Error{Code: bucketload.CodeUsage, Column: c.Name,
+				Message: fmt.Sprintf("type %s cannot be sent in binary", c.TypeName), Hint: "use the text format"}
+		}
+	}
+	return e, nil
+}
+
+// Map says which field of a row each column takes; -1 is NULL. It is called
+// for every file, with one number for each column.
+func (e *Encoder) Map(index []int) {
+	e.width = 0
+	for i := range e.columns {
+		e.columns[i].field = index[i]
+		e.width = max(e.width, index[i]+1)
+	}
+}
+
+// AppendHeader appends what a stream begins with.
+func (e *Encoder) AppendHeader(dst []byte) []byte {
+	if e.format == Text {
+		return dst
+	}
+	// Signature, flags and the length of the header's extension.
+	return append(dst, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
+}
+
+// AppendTrailer appends what a stream ends with.
+func (e *Encoder) AppendTrailer(dst []byte) []byte {
+	if e.format == Text {
+		return dst
+	}
+	return append(dst, 0xff, 0xff)
+}
+
+// Append appends a row. A row that cannot be loaded leaves dst as long as it
+// was, and is an Error with Code, Column and Value that does not say where.
+func (e *Encoder) Append(dst []byte, row []bucketload.Field) ([]byte, error) {
+	if len(row) < e.width {
+		return dst, &bucketload.Error{Code: bucketload.CodeRagged, Message: fmt.Sprintf("the row has %d fields, and %d are needed", len(row), e.width),
+			Hint: "mend the row; where all rows are so, see csv: {delimiter, quote, header}"}
+	}
+	if e.format == Text {
+		return e.appendText(dst, row)
+	}
+	return e.appendBinary(dst, row)
+}
+
+func (e *Encoder) appendBinary(dst []byte, row []bucketload.Field) ([]byte, error) {
+	start := len(dst)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(e.columns)))
+	for i := range e.columns {
+		c := &e.columns[i]
+		value, null := c.value(row)
+		if null {
+			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		at := len(dst)
+		var f fault
+		if dst, f = c.encode(append(dst, 0, 0, 0, 0), value); f != fine {
+			return dst[:start], c.refuse(f, value)
+		}
+		binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
+	}
+	return dst, nil
+}
+
+func (e *Encoder) appendText(dst []byte, row []bucketload.Field) ([]byte, error) {
+	start := len(dst)
+	for i := range e.columns {
+		if i > 0 {
+			dst = append(dst, '\t')
+		}
+		c := &e.columns[i]
+		value, null := c.value(row)
+		if null {
+			dst = append(dst, '\\', 'N')
+			continue
+		}
+		var f fault
+		if dst, f = c.encodeText(dst, value); f != fine {
+			return dst[:start], c.refuse(f, value)
+		}
+	}
+	return append(dst, '\n'), nil
+}

@@ -1,0 +1,177 @@
+package pgcopy
+
+import (
+	"bytes"
+	"encoding/binary"
+	encjson "encoding/json"
+	"unicode/utf8"
+)
+
+// checkText judges what goes into text: UTF-8 without a NUL.
+func checkText(value []byte) fault {
+	rest := value
+	for ; len(rest) >= 8; rest = rest[8:] {
+		word := binary.LittleEndian.Uint64(rest)
+		if ((word-0x0101010101010101)|word)&0x8080808080808080 != 0 { // a NUL, or not ASCII
+			return checkUnicode(rest)
+		}
+	}
+	for _, b := range rest {
+		if b-1 >= utf8.RuneSelf-1 {
+			return checkUnicode(rest)
+		}
+	}
+	return fine
+}
+
+func checkUnicode(value []byte) fault {
+	switch {
+	case bytes.IndexByte(value, 0) >= 0:
+		return hasNUL
+	case !utf8.Valid(value):
+		return notUTF8
+	}
+	return fine
+}
+
+// characters counts as Postgres does: code points.
+func characters(value []byte) int { return utf8.RuneCount(value) }
+
+// appendEscaped appends a value of the text format.
+func appendEscaped(dst, value []byte) []byte {
+	from := 0
+	for i, b := range value {
+		var letter byte
+		switch b {
+		case '\\':
+			letter = '\\'
+		case '\t':
+			letter = 't'
+		case '\n':
+			letter = 'n'
+		case '\r':
+			letter = 'r'
+		default:
+			continue
+		}
+		dst = append(dst, value[from:i]...)
+		dst = append(dst, '\\', letter)
+		from = i + 1
+	}
+	return append(dst, value[from:]...)
+}
+
+// appendBool takes the words that Postgres documents, in any case.
+func appendBool(dst, value []byte) ([]byte, fault) {
+	var lower [5]byte
+	if len(value) > len(lower) {
+		return dst, syntax
+	}
+	for i, b := range value {
+		if 'A' <= b && b <= 'Z' {
+			b += 'a' - 'A'
+		}
+		lower[i] = b
+	}
+	switch string(lower[:len(value)]) {
+	case "t", "true", "y", "yes", "on", "1":
+		return append(dst, 1), fine
+	case "f", "false", "n", "no", "off", "0":
+		return append(dst, 0), fine
+	}
+	return dst, syntax
+}
+
+// appendUUID takes 32 hexadecimal digits, with braces around them or not, and
+// a hyphen after any group of four or not, as Postgres does.
+func appendUUID(dst, value []byte) ([]byte, fault) {
+	if n := len(value); n >= 2 && value[0] == '{' && value[n-1] == '}' {
+		value = value[1 : n-1]
+	}
+	for i := range 16 {
+		if len(value) < 2 {
+			return dst, syntax
+		}
+		hi, lo := hexDigit(value[0]), hexDigit(value[1])
+		if hi|lo > 15 {
+			return dst, syntax
+		}
+		dst = append(dst, hi<<4|lo)
+		value = value[2:]
+		if i%2 == 1 && i < 15 && len(value) > 0 && value[0] == '-' {
+			value = value[1:]
+		}
+	}
+	if len(value) > 0 {
+		return dst, syntax
+	}
+	return dst, fine
+}
+
+// hexDigit is 255 for what is none.
+func hexDigit(b byte) byte {
+	switch {
+	case '0' <= b && b <= '9':
+		return b - '0'
+	case 'a' <= b|0x20 && b|0x20 <= 'f':
+		return b|0x20 - 'a' + 10
+	}
+	return 255
+}
+
+// checkJSON judges form only; what jsonb does not take besides (a lone
+// surrogate, \u0000) is the server's to say.
+func checkJSON(value []byte) fault {
+	if f := checkText(value); f != fine {
+		return f
+	}
+	if !encjson.Valid(value) {
+		return syntax
+	}
+	return fine
+}
+
+// appendBytea takes both of Postgres' forms: \x and hexadecimal digits, or
+// text in which a backslash is doubled and any byte may be \ooo in octal.
+func appendBytea(dst, value []byte) ([]byte, fault) {
+	if digits, ok := bytes.CutPrefix(value, []byte(`\x`)); ok {
+		return appendHex(dst, digits)
+	}
+	if f := checkText(value); f != fine {
+		return dst, f
+	}
+	for i := 0; i < len(value); i++ {
+		if value[i] != '\\' {
+			dst = append(dst, value[i])
+			continue
+		}
+		rest := value[i+1:]
+		switch {
+		case len(rest) > 0 && rest[0] == '\\':
+			dst = append(dst, '\\')
+			i++
+		case len(rest) > 2 && octal(rest[0]) < 4 && octal(rest[1]) < 8 && octal(rest[2]) < 8:
+			dst = append(dst, octal(rest[0])<<6|octal(rest[1])<<3|octal(rest[2]))
+			i += 3
+		default:
+			return dst, syntax
+		}
+	}
+	return dst, fine
+}
+
+func octal(b byte) byte { return b - '0' }
+
+func appendHex(dst, digits []byte) ([]byte, fault) {
+	if len(digits)%2 != 0 {
+		return dst, syntax
+	}
+	for i := 0; i < len(digits); i += 2 {
+		hi, lo := hexDigit(digits[i]), hexDigit(digits[i+1])
+		if hi|lo > 15 {
+			return dst, syntax
+		}
+		dst = append(dst, hi<<4|lo)
+	}
+	return dst, fine
+}

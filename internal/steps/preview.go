@@ -1,0 +1,177 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/table"
+)
+
+// Preview is what a load would do.
+type Preview struct {
+	Table           string          `json:"table"`
+	Mode            bucketload.Mode `json:"mode"`
+	Objects         int64           `json:"objects"`
+	Bytes           int64           `json:"bytes"`
+	Skipped         int64           `json:"skipped"`
+	AlreadyLoaded   int64           `json:"already_loaded"`
+	Batches         int             `json:"batches"`
+	Sampled         int64           `json:"sampled"` // files that Shapes counts
+	Shapes          []PreviewShape  `json:"shapes"`
+	Dialect         bucketload.CSV  `json:"dialect"`
+	DialectEvidence string          `json:"dialect_evidence"`
+	Origin          string          `json:"columns_from"` // configuration, live table or samples
+	Columns         []PreviewColumn `json:"columns"`
+	DDL             []string        `json:"ddl"`
+	Notes           []string        `json:"notes"`
+	Dependents      []string        `json:"dependents"`
+	Locks           []string        `json:"locks"`
+	Disk            int64           `json:"disk_needed_bytes"` // beside what the database has
+	Seconds         float64         `json:"estimate_seconds"`
+}
+
+// PreviewShape is a header and how many of the sampled files have it.
+type PreviewShape struct {
+	Columns []string `json:"columns"`
+	Files   int64    `json:"files"`
+}
+
+// PreviewColumn is a column of the table. Source is the header it is read
+// from, or empty where the database fills it.
+type PreviewColumn struct {
+	Name     string   `json:"name"`
+	Source   []string `json:"source"`
+	Type     string   `json:"type"`
+	Evidence string   `json:"evidence"`
+	NullIf   []string `json:"null_if,omitempty"`
+	Proposed []string `json:"proposed_null_if,omitempty"` // values that look like "no value"
+}
+
+// Where no run of the database tells how fast it is: bytes of CSV that one
+// connection loads in a second, and how much more two or more load, on a
+// machine of two cores; and how big rows become on disk against their CSV.
+const (
+	bytesPerSecond = 30e6
+	parallelGain   = 1.8
+	diskPerByte    = 1.1
+)
+
+// Preview finds out what a load would do, and writes nothing. Where the load
+// would be refused, the error says so and the preview shows the rest, if there
+// is one.
+func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (*Preview, error) {
+	live, err := table.Inspect(ctx, s.Pool, load.Table)
+	if err != nil {
+		return nil, err
+	}
+	history, err := s.Ledger.Exists(ctx)
+	if err != nil {
+		return nil, err
+	}
+	listing, err := s.list(ctx, load, live != nil && history, func(ledger.Planned) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	p := &Preview{Table: load.Table.String(), Mode: load.Mode, Objects: listing.files, Bytes: listing.bytes, Skipped: listing.skipped,
+		AlreadyLoaded: listing.alreadyLoaded, Batches: listing.batches,
+		Shapes: []PreviewShape{}, Columns: []PreviewColumn{}, DDL: []string{}, Notes: []string{}, Dependents: []string{}, Locks: []string{}}
+	r, err := s.resolve(ctx, load, live, listing.sample)
+	if err != nil {
+		return nil, err
+	}
+	p.describe(r)
+	replace := load.Mode == bucketload.ModeReplace || live == nil
+	if live != nil {
+		if replace {
+			p.Dependents = append(p.Dependents, live.Dependents...)
+		}
+		p.Locks = locks(load, replace)
+	}
+	if err := s.ddl(ctx, p, load, live, r, replace); err != nil {
+		return p, err
+	}
+	p.estimate(load, live, replace)
+	if !replace {
+		return p, appendable(load, live, r)
+	}
+	if err := s.swappable(ctx, load, live); err != nil {
+		return p, err
+	}
+	return p, s.buildable(ctx, load, "preview", live, r)
+}
+
+func (p *Preview) describe(r *Resolution) {
+	p.Sampled, p.Dialect, p.DialectEvidence, p.Origin = int64(r.Sampled), r.CSV, r.DialectEvidence, r.Origin
+	for _, shape := range r.Shapes {
+		p.Shapes = append(p.Shapes, PreviewShape{Columns: shape.Columns, Files: shape.Files})
+	}
+	filled := map[string]bucketload.Column{}
+	for _, c := range r.Columns {
+		filled[c.Name] = c
+	}
+	for _, t := range r.Table {
+		c := filled[t.Name]
+		column := PreviewColumn{Name: t.Name, Source: c.From, Type: t.Type, Evidence: r.Evidence[t.Name], NullIf: c.NullIf}
+		if len(c.NullIf) == 0 {
+			column.Proposed = r.Sentinels[t.Name].Sentinels
+		}
+		p.Columns = append(p.Columns, column)
+	}
+	p.Notes = append(p.Notes, r.Notes...)
+}
+
+func (s *Steps) ddl(ctx context.Context, p *Preview, load *bucketload.Load, live *table.Live, r *Resolution, replace bool) error {
+	if !replace {
+		return nil
+	}
+	staging := bucketload.StagingTable("preview")
+	p.DDL = append(p.DDL, table.CreateDDL(staging, r.Table))
+	steps, err := table.Steps(ctx, s.Pool, load, "preview", live)
+	if err != nil {
+		return err
+	}
+	for _, step := range steps {
+		p.DDL = append(p.DDL, step.SQL)
+	}
+	p.DDL = append(p.DDL, "ANALYZE "+table.Quote(staging))
+	return nil
+}
+
+func locks(load *bucketload.Load, replace bool) []string {
+	if !replace {
+		return []string{fmt.Sprintf("%s: ROW EXCLUSIVE while batches are copied; readers and writers go on", load.Table)}
+	}
+	return []string{
+		fmt.Sprintf("%s: none until the swap, then ACCESS EXCLUSIVE for a moment, waiting at most %s at a time", load.Table, load.LockTimeout),
+	}
+}
+
+func (p *Preview) estimate(load *bucketload.Load, live *table.Live, replace bool) {
+	rate := float64(bytesPerSecond)
+	if load.MaxConcurrency > 1 {
+		rate *= parallelGain
+	}
+	p.Seconds = float64(p.Bytes) / rate
+	p.Disk = int64(float64(p.Bytes) * diskPerByte)
+	if replace && live != nil {
+		p.Notes = append(p.Notes, fmt.Sprintf("until the swap there are the live table (%s), staging and the older backup, if there is one", bucketload.Bytes(live.Bytes)))
+	}
+}
+
+// Guess is what the files alone tell.
+type Guess struct {
+	*Resolution
+	Files int64
+}
+
+// Guess finds out columns and dialect from the files alone, without a database.
+func (s *Steps) Guess(ctx context.Context, load *bucketload.Load) (*Guess, error) {
+	listing, err := s.list(ctx, load, false, func(ledger.Planned) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.fromFiles(ctx, load, nil, listing.sample)
+	return &Guess{Resolution: r, Files: listing.files}, err
+}
