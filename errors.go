@@ -55,7 +55,7 @@ type Error struct {
 	Err       error
 }
 
-// Error gives one line: op: uri:line: column "x": message: cause.
+// Error gives one line: op: uri:line: column x: message: cause.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Op != "" {
@@ -80,6 +80,9 @@ func (e *Error) Detail() string {
 		b.WriteString("line ")
 		b.WriteString(strconv.FormatInt(e.Line, 10))
 		b.WriteString(": ")
+	}
+	if e.Line > 0 && e.Column != "" {
+		b.WriteString("column " + e.Column + ": ")
 	}
 	b.WriteString(e.Text())
 	return oneLine(b.String())

@@ -37,6 +37,9 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is not a size; write for example 8MB or 64MiB", text)
 }
 
+// MarshalText gives the exact number, for UnmarshalText to read back.
+func (b Bytes) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(b), 10), nil }
+
 // String gives three significant digits and a unit, for people.
 func (b Bytes) String() string {
 	switch {

@@ -82,8 +82,17 @@ func (a *app) command() *cobra.Command {
 		Long:          long,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			hint := "bucketload --help"
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = "did you mean: bucketload " + near[0]
+			}
+			return usage(fmt.Sprintf("there is no command %q", args[0]), hint)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.to, "to", "", "target database, a Postgres URL or keyword=value DSN")
@@ -131,10 +140,10 @@ func exitOf(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	if e, ok := errors.AsType[*bucketload.Error](err); ok && e.Code != bucketload.CodeUsage {
-		return exitFailed
+	if e, ok := errors.AsType[*bucketload.Error](err); ok && e.Code == bucketload.CodeUsage {
+		return exitUsage
 	}
-	return exitUsage // what is no Error of ours comes from parsing the command line
+	return exitFailed
 }
 
 // log gives the log, to stderr.

@@ -92,7 +92,7 @@ func (a *app) failures(ctx context.Context, s *steps.Steps, run *bucketload.Run)
 		if shown++; shown > shownFailures || f.Error == nil {
 			return errShown
 		}
-		e := bucketload.Error{URI: f.URI, Line: f.Error.Line, Message: f.Error.Message}
+		e := bucketload.Error{URI: f.URI, Line: f.Error.Line, Column: f.Error.Column, Message: f.Error.Message}
 		fmt.Fprintf(a.errs, "failed: %s\n", e.Detail())
 		return nil
 	})

@@ -150,7 +150,7 @@ func (a *app) files(ctx context.Context, s *steps.Steps, run string, state bucke
 	err := s.Ledger.Files(ctx, run, state, func(f *bucketload.File) error {
 		e := bucketload.Error{URI: f.URI}
 		if f.Error != nil {
-			e.Line, e.Message = f.Error.Line, f.Error.Message
+			e.Line, e.Column, e.Message = f.Error.Line, f.Error.Column, f.Error.Message
 		}
 		text := e.Detail()
 		if f.Error == nil {

@@ -1,10 +1,10 @@
 package pgcopy
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"strconv"
-	"strings"
 )
 
 // moment is a date, a time or both, as they are written.
@@ -36,20 +36,19 @@ func (c *column) time(value []byte) (moment, fault) {
 		return m, wouldRound
 	case m.zoned && c.kind != timestamptz:
 		return m, hasZone
-	case c.kind == date && (m.clock() != 0):
+	case c.kind == date && m.clock() != 0:
 		return m, hasTime
 	}
 	return m, fine
 }
 
 func (c *column) parseTime(value []byte) (m moment, f fault) {
-	if c.kind != timeOfDay {
-		switch strings.ToLower(string(value[:min(len(value), len("-infinity")+1)])) {
-		case "infinity":
-			return moment{year: 1, month: 1, day: 1, infinite: 1}, fine
-		case "-infinity":
-			return moment{year: 1, month: 1, day: 1, infinite: -1}, fine
+	if rest, before := bytes.CutPrefix(value, []byte("-")); c.kind != timeOfDay && len(rest) == len("infinity") && equalFold(rest, "infinity") {
+		m = moment{year: 1, month: 1, day: 1, infinite: 1}
+		if before {
+			m.infinite = -1
 		}
+		return m, fine
 	}
 	if len(c.patterns) == 0 {
 		return c.parseISO(value)

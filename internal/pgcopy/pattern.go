@@ -203,15 +203,18 @@ func (p pattern) parse(value []byte) (moment, bool) {
 
 // least is how many digits element i must have: two where digits follow.
 func (p pattern) least(i int) int {
-	if i+1 < len(p) {
-		switch next := p[i+1]; {
-		case next.what == literal && (next.literal < '0' || next.literal > '9'), next.what == monthName, next.what == halfDay:
+	if i+1 == len(p) {
+		return 1
+	}
+	switch next := p[i+1]; next.what {
+	case monthName, halfDay, utc, zoneHour:
+		return 1
+	case literal:
+		if next.literal < '0' || next.literal > '9' {
 			return 1
-		default:
-			return 2
 		}
 	}
-	return 1
+	return 2
 }
 
 // century completes a year of two digits as to_timestamp does: nearest to 2020.

@@ -1,0 +1,237 @@
+package pgcopy
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
+)
+
+// field cuts the row's 16-bit count and the field's length off.
+const field = 6
+
+// rational reads numeric's binary form.
+func rational(b []byte) (*big.Rat, int) {
+	at := func(i int) int { return int(binary.BigEndian.Uint16(b[2*i:])) }
+	sum, base := new(big.Rat), big.NewRat(10000, 1)
+	for i := range at(0) {
+		sum.Mul(sum, base)
+		sum.Add(sum, new(big.Rat).SetInt64(int64(at(4+i))))
+	}
+	for shift := int(int16(at(1))) - at(0) + 1; shift != 0; {
+		if shift > 0 {
+			sum.Mul(sum, base)
+			shift--
+		} else {
+			sum.Quo(sum, base)
+			shift++
+		}
+	}
+	if at(2) == signMinus {
+		sum.Neg(sum)
+	}
+	return sum, at(3)
+}
+
+func checkNumeric(t interface{ Fatalf(string, ...any) }, s string) {
+	got, err := encodeOne(Binary, numericColumn, s)
+	d, ok := parseDecimal([]byte(s))
+	if !ok || err != nil || d.exponent > 500 || d.exponent < -500 {
+		return
+	}
+	want, ok := new(big.Rat).SetString(s)
+	if !ok {
+		t.Fatalf("%q was taken", s)
+	}
+	value, decimals := rational(got[field:])
+	if value.Cmp(want) != 0 {
+		t.Fatalf("%q became %s", s, value)
+	}
+	if decimals != max(0, d.fraction-d.exponent) {
+		t.Fatalf("%q has %d decimals", s, decimals)
+	}
+	n := int(binary.BigEndian.Uint16(got[field:]))
+	digits := got[field+8:]
+	if n > 0 && (string(digits[:2]) == "\x00\x00" || string(digits[2*n-2:]) == "\x00\x00") || len(digits) != 2*n {
+		t.Fatalf("%q is not in its shortest form: %x", s, digits)
+	}
+}
+
+func TestNumericProperty(t *testing.T) {
+	number := rapid.StringMatching(`[-+]?([0-9]{1,25}(\.[0-9]{0,25})?|\.[0-9]{1,25})([eE][-+]?[0-9]{1,2})?`)
+	padded := rapid.StringMatching(`0{0,9}[0-9]{0,3}0{0,9}\.0{0,9}[0-9]{1,3}0{0,9}`)
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.OneOf(number, padded).Draw(t, "s")
+		if _, err := encodeOne(Binary, numericColumn, s); err != nil {
+			t.Fatalf("%q: %v", s, err)
+		}
+		checkNumeric(t, s)
+	})
+}
+
+func FuzzNumeric(f *testing.F) {
+	for _, s := range []string{"0", "-1.5", "1e10", "1e-10", ".5", "5.", "NaN", "1e", "123456789012345678901234567890", "00.0001"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		checkNumeric(t, strings.Trim(s, blanks))
+		got, err := encodeOne(Binary, floatColumn, s)
+		if err != nil || len(got) != field+8 {
+			return
+		}
+		want, err := strconv.ParseFloat(strings.Trim(s, blanks), 64)
+		if err != nil {
+			t.Fatalf("%q was taken: %v", s, err)
+		}
+		if bits := binary.BigEndian.Uint64(got[field:]); bits != math.Float64bits(want) {
+			t.Fatalf("%q became %v, not %v", s, math.Float64frombits(bits), want)
+		}
+	})
+}
+
+func TestFloatProperty(t *testing.T) {
+	decimal := rapid.StringMatching(`-?[0-9]{1,20}(\.[0-9]{0,20})?(e[-+]?[0-9]{1,2})?`)
+	any64 := rapid.Map(rapid.Float64(), func(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) })
+	real4 := Column{Name: "v", OID: 700, TypMod: -1, TypeName: "real"}
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.OneOf(decimal, any64).Draw(t, "s")
+		got, err := encodeOne(Binary, floatColumn, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, _ := strconv.ParseFloat(s, 64); binary.BigEndian.Uint64(got[field:]) != math.Float64bits(want) {
+			t.Fatalf("%q became %x", s, got)
+		}
+		if want, err := strconv.ParseFloat(s, 32); err == nil && want != 0 {
+			if got, err = encodeOne(Binary, real4, s); err != nil || binary.BigEndian.Uint32(got[field:]) != math.Float32bits(float32(want)) {
+				t.Fatalf("real: %q became %x, %v", s, got, err)
+			}
+		}
+	})
+}
+
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// micros counts from 2000 on; a Duration would overflow.
+func micros(t time.Time) int64 {
+	return (t.Unix()-epoch.Unix())*1e6 + int64(t.Nanosecond())/1000
+}
+
+func TestTimeProperty(t *testing.T) {
+	first, last := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	rapid.Check(t, func(t *rapid.T) {
+		at := time.Unix(rapid.Int64Range(first.Unix(), last.Unix()).Draw(t, "seconds"), rapid.Int64Range(0, 999_999).Draw(t, "micros")*1000).UTC()
+		got, err := encodeOne(Binary, dateColumn, at.Format(time.DateOnly))
+		if want := (at.Unix() - epoch.Unix() + 86400*1_000_000) / 86400; err != nil || int64(int32(binary.BigEndian.Uint32(got[field:]))) != want-1_000_000 {
+			t.Fatalf("%s: %x, %v", at, got, err)
+		}
+		zone := time.FixedZone("", rapid.IntRange(-15*60, 15*60).Draw(t, "zone")*60)
+		for _, c := range []struct {
+			column Column
+			text   string
+		}{
+			{stampColumn, at.Format("2006-01-02 15:04:05.999999")},
+			{zonedColumn, at.Format("2006-01-02T15:04:05.999999Z07:00")},
+			{zonedColumn, at.In(zone).Format("2006-01-02 15:04:05.000000-0700")},
+		} {
+			if y := at.In(zone).Year(); y < 1 || y > 9999 {
+				continue
+			}
+			got, err := encodeOne(Binary, c.column, c.text)
+			if err != nil || int64(binary.BigEndian.Uint64(got[field:])) != micros(at) {
+				t.Fatalf("%s: %x, %v", c.text, got, err)
+			}
+		}
+	})
+}
+
+func FuzzTimestamp(f *testing.F) {
+	for _, s := range []string{"2022-01-01", "2022-01-01 12:34", "2022-01-01T12:34:56.123456Z", "2022-02-30 00:00", "2022-01-01 24:00:00+05:30", "infinity"} {
+		f.Add(s)
+	}
+	layouts := []string{"2006-01-02", "2006-01-02T15:04", "2006-01-02T15:04:05.999999999", "2006-01-02T15:04Z07", "2006-01-02T15:04Z07:00", "2006-01-02T15:04Z0700",
+		"2006-01-02T15:04:05.999999999Z07", "2006-01-02T15:04:05.999999999Z07:00", "2006-01-02T15:04:05.999999999Z0700"}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := encodeOne(Binary, zonedColumn, s)
+		if text, textErr := encodeOne(Text, zonedColumn, s); (err == nil) != (textErr == nil) {
+			t.Fatalf("%q: binary %v, text %q %v", s, err, text, textErr)
+		}
+		if err != nil || len(got) != field+8 {
+			return
+		}
+		trimmed := strings.Trim(s, blanks)
+		if len(trimmed) > 10 {
+			trimmed = trimmed[:10] + "T" + strings.ReplaceAll(strings.ReplaceAll(strings.ToUpper(trimmed[11:]), "UTC", "Z"), " ", "")
+		}
+		for _, layout := range layouts {
+			if want, err := time.Parse(layout, trimmed); err == nil {
+				if n := int64(binary.BigEndian.Uint64(got[field:])); n != micros(want) {
+					t.Fatalf("%q became %d, not %d", s, n, micros(want))
+				}
+				return
+			}
+		}
+	})
+}
+
+// Texts of any kind arrive as they are, in both formats.
+func TestTextProperty(t *testing.T) {
+	conn := connect(t, temptest.Database(t, 0))
+	word := rapid.StringOf(rapid.OneOf(rapid.RuneFrom([]rune("\\\t\n\r\b\f\v.Nab,\"'")), rapid.Rune().Filter(func(r rune) bool { return r != 0 && (r < 0xd800 || r > 0xdfff) })))
+	rows := make([][]bucketload.Field, 500)
+	for i := range rows {
+		rows[i] = []bucketload.Field{{Bytes: fmt.Append(nil, i)}, {Bytes: []byte(word.Example(i)), Quoted: true}}
+	}
+	for _, format := range []Format{Binary, Text} {
+		for i, got := range load(t, conn, format, textColumn, rows) {
+			if got == nil || *got != string(rows[i][1].Bytes) {
+				t.Errorf("format %d: %q became %q", format, rows[i][1].Bytes, deref(got))
+			}
+		}
+	}
+}
+
+func BenchmarkEncodeTyped(b *testing.B) {
+	values := []string{"01001099999", "2022-01-01", "70.9333333", "-8.6666667", "9.0", "JAN MAYEN NOR NAVY, NO", "  12.1", "19", "   3.8", "19", "1010.2", "19", "009.0", "19",
+		"  9.9", " 4", " 16.6", "19", " 27.0", " 35.5", "  18.0", " ", "   9.0", " ", " 0.01", "E", "999.9", "001000"}
+	row := make([]bucketload.Field, len(values))
+	size := len(values) * 3 // quotes and delimiters
+	for i, s := range values {
+		row[i] = bucketload.Field{Bytes: []byte(s), Quoted: true}
+		size += len(s)
+	}
+	for name, number := range map[string]Column{"float8": floatColumn, "numeric": numericColumn, "text": textColumn} {
+		b.Run(name, func(b *testing.B) {
+			columns := make([]Column, len(values))
+			for i, s := range values {
+				columns[i] = textColumn
+				if _, err := strconv.ParseFloat(strings.TrimSpace(s), 64); err == nil && i > 1 && i < 27 && (i < 6 || strings.Contains(s, ".")) {
+					columns[i] = number
+					columns[i].NullIf = []string{"999.9"}
+				}
+			}
+			columns[1] = dateColumn
+			enc, err := NewEncoder(Choose(columns), columns)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var buf []byte
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if buf, err = enc.Append(buf[:0], row); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
