@@ -34,7 +34,7 @@ header, its type, and the evidence for it. It needs no database.`,
 			if err != nil {
 				return err
 			}
-			load.CSV, load.Columns = guess.CSV, guess.Columns
+			load.CSV, load.Columns, load.ColumnsOverride = guess.CSV, guess.Columns, false
 			notes := map[string]config.Note{}
 			for _, c := range guess.Columns {
 				notes[c.Name] = config.Note{Evidence: guess.Evidence[c.Name], NullIf: guess.Sentinels[c.Name].Sentinels}

@@ -82,6 +82,8 @@ func (a *app) command() *cobra.Command {
 		Long:          long,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+
+		SuggestionsMinimumDistance: 2,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -155,7 +157,7 @@ func (a *app) log() *slog.Logger {
 	case a.quiet:
 		level = slog.LevelWarn
 	}
-	return slog.New(tint.NewHandler(writerFunc(func(p []byte) (int, error) { return a.logs.Write(p) }),
+	return slog.New(tint.NewTextHandler(writerFunc(func(p []byte) (int, error) { return a.logs.Write(p) }),
 		&tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(a.errs)}))
 }
 

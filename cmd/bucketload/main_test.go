@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -82,13 +83,14 @@ func runScript(t *testing.T, script, dsn string) {
 				_, _ = fmt.Fprint(ts.Stdout(), out)
 			},
 			"await": func(ts *testscript.TestScript, _ bool, args []string) {
-				for {
+				for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 					out, err := query(conn, args[0])
 					ts.Check(err)
 					if strings.TrimSpace(out) == args[1] {
 						return
 					}
 				}
+				ts.Fatalf("awaited in vain: %s", args[0])
 			},
 			"put": func(ts *testscript.TestScript, _ bool, args []string) {
 				bucket, key, _ := strings.Cut(args[0], "/")

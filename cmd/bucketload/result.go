@@ -44,7 +44,7 @@ func (a *app) result(ctx context.Context, s *steps.Steps, run *bucketload.Run, e
 	} else {
 		a.report(err)
 	}
-	if run.ID != nil {
+	if run.ID != nil && run.Files.Planned > 0 {
 		fmt.Fprintf(a.errs, "next: %s\n", next(run))
 	}
 }
@@ -52,7 +52,7 @@ func (a *app) result(ctx context.Context, s *steps.Steps, run *bucketload.Run, e
 // next is the command that a person most likely wants after a run that failed.
 func next(run *bucketload.Run) string {
 	if run.Files.Failed > 0 {
-		return fmt.Sprintf("bucketload files %s --status failed; then bucketload redrive %s", *run.ID, *run.ID)
+		return fmt.Sprintf("bucketload files %s --status failed, and when they are mended: bucketload redrive %s", *run.ID, *run.ID)
 	}
 	return "bucketload redrive " + *run.ID
 }

@@ -7,7 +7,6 @@ package conduct
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -25,6 +24,7 @@ const (
 	attempts = 5
 	interval = 500 * time.Millisecond
 	maxDelay = 15 * time.Second
+	noticing = 3 // delays that the server has to notice that a process was killed
 )
 
 // Load runs a load from the start. The run it returns tells how it ended, also
@@ -62,14 +62,25 @@ func Load(ctx context.Context, s *steps.Steps, load *bucketload.Load) (*bucketlo
 // Redrive goes on with a run that failed, was cancelled or whose process died:
 // what is loaded stays loaded.
 func Redrive(ctx context.Context, s *steps.Steps, id string) (*bucketload.Run, error) {
-	if there, err := s.Ledger.Exists(ctx); err != nil || !there {
-		return nil, errors.Join(err, &bucketload.Error{Op: "redrive", Code: bucketload.CodeUsage,
-			Message: fmt.Sprintf("there is no run %q: this database has no ledger", id), Hint: "is it the right database? see --to"})
+	there, err := s.Ledger.Exists(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		return nil, &bucketload.Error{Op: "redrive", Code: bucketload.CodeUsage,
+			Message: fmt.Sprintf("there is no run %q: this database has no ledger", id), Hint: "is it the right database? see --to"}
 	}
 	if err := s.Ledger.Migrate(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := s.Ledger.Run(ctx, id); err != nil {
+	run, err := s.Ledger.Run(ctx, id)
+	// A process that was killed seems alive until the server notices.
+	for try := 0; err == nil && run.Alive && try < noticing; try++ {
+		if err = pause(ctx, try); err == nil {
+			run, err = s.Ledger.Run(ctx, id)
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	release, err := s.Ledger.Hold(ctx, id)
@@ -80,16 +91,23 @@ func Redrive(ctx context.Context, s *steps.Steps, id string) (*bucketload.Run, e
 	if err := s.Ledger.Resume(ctx, id); err != nil {
 		return nil, err
 	}
-	if n, err := s.Ledger.EndCopies(ctx, id); err != nil {
-		return nil, err
-	} else if n > 0 {
-		s.Log.Info("ended what was left of the dead process", "backends", n)
-	}
-	run, err := s.Ledger.Run(ctx, id)
-	if err != nil {
-		return nil, err
+	if err := takeOver(ctx, s, id); err != nil {
+		return end(ctx, s, id, run.Load, err)
 	}
 	return conduct(ctx, s, id, run.Load)
+}
+
+// takeOver ends what is left of the process that conducted the run before, and
+// looks up its failed files anew.
+func takeOver(ctx context.Context, s *steps.Steps, id string) error {
+	n, err := s.Ledger.EndCopies(ctx, id)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		s.Log.Info("ended what was left of the dead process", "backends", n)
+	}
+	return s.Repin(ctx, steps.RunInput{Run: id})
 }
 
 // conduct takes a running run to its end, with the tries that the load allows.
@@ -102,13 +120,13 @@ func conduct(ctx context.Context, s *steps.Steps, id string, load *bucketload.Lo
 		}
 		// What is left to do must not be undone by the same Ctrl-C.
 		after, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		if cleanupErr := s.Cleanup(after, steps.RunInput{Run: id}); cleanupErr != nil {
+		if cleanupErr := retry(after, s, "cleanup", func() error { return s.Cleanup(after, steps.RunInput{Run: id}) }); cleanupErr != nil {
 			s.Log.Warn("cleanup", "run", id, "error", cleanupErr)
 		}
 		again := ctx.Err() == nil && try < load.Retries && bucketload.IsTransient(err)
 		if again {
 			s.Log.Warn("trying the run again", "run", id, "after", err)
-			if againErr := s.Ledger.Again(after, id); againErr != nil {
+			if againErr := retry(after, s, "cleanup", func() error { return s.Ledger.Again(after, id) }); againErr != nil {
 				again = false
 				s.Log.Warn("cannot try again", "run", id, "error", againErr)
 			}
@@ -147,10 +165,13 @@ func once(ctx context.Context, s *steps.Steps, id string, load *bucketload.Load)
 // copyAll copies the batches that are not done, max_concurrency at once. When
 // the tolerance is exceeded no further batch begins, and those under way end.
 func copyAll(ctx context.Context, s *steps.Steps, id string, load *bucketload.Load) error {
-	if err := s.Copying(ctx, id); err != nil {
+	var open []int
+	err := retry(ctx, s, "copy", func() (err error) {
+		if err = s.Copying(ctx, id); err == nil {
+			open, err = s.Ledger.OpenBatches(ctx, id)
+		}
 		return err
-	}
-	open, err := s.Ledger.OpenBatches(ctx, id)
+	})
 	if err != nil {
 		return err
 	}
@@ -186,7 +207,7 @@ func copyAll(ctx context.Context, s *steps.Steps, id string, load *bucketload.Lo
 func retry(ctx context.Context, s *steps.Steps, what string, do func() error) error {
 	for try := 0; ; try++ {
 		err := do()
-		again := bucketload.IsTransient(err) && bucketload.AsError(err).Code != bucketload.CodeTolerance || errors.Is(err, ledger.ErrBusy)
+		again := bucketload.IsTransient(err) && bucketload.AsError(err).Code != bucketload.CodeTolerance
 		if err == nil || !again || ctx.Err() != nil || try == attempts-1 {
 			return err
 		}
@@ -227,6 +248,9 @@ func end(ctx context.Context, s *steps.Steps, id string, load *bucketload.Load, 
 	run, readErr := s.Ledger.Run(after, id)
 	if readErr != nil {
 		return &bucketload.Run{ID: &id, Table: load.Table.String(), Status: status, Mode: load.Mode, Error: cause}, err
+	}
+	if run.Status == bucketload.StatusSucceeded || run.Status == bucketload.StatusPartial {
+		return &run.Run, nil // it was done, only word of it was lost
 	}
 	return &run.Run, err
 }

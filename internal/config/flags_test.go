@@ -136,7 +136,7 @@ func TestWrongFlags(t *testing.T) {
 
 func TestEveryScalarFlagSetsItsPath(t *testing.T) {
 	example := map[string]string{"bool": "true", "number": "3", "size": "1MB", "limit": "3", "duration": "1s", "text": "x"}
-	words := map[string]string{"format": "csv", "compression": "gzip", "mode": "append", "unknown": "fail", "missing": "fail", "columns_mode": "override"}
+	words := map[string]string{"format": "csv", "compression": "auto", "mode": "append", "unknown": "fail", "missing": "fail", "columns_mode": "override"}
 	var names []string
 	for _, fl := range ScalarFlags() {
 		names = append(names, fl.Name)

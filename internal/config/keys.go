@@ -46,7 +46,7 @@ var tableKeys = []key[bucketload.Load]{
 	{path: "from", usage: "URIs to load from: prefixes, globs, objects, directories", at: func(l *bucketload.Load) any { return &l.From }, check: notBlank},
 	{path: "exclude", usage: "globs of objects to leave out", at: func(l *bucketload.Load) any { return &l.Exclude }, check: notBlank},
 	{path: "format", usage: "format of the files", now: "auto csv", soon: "json parquet", at: func(l *bucketload.Load) any { return (*string)(&l.Format) }},
-	{path: "compression", usage: "compression of the files", now: "auto none gzip zstd bzip2", soon: "lz4 xz", at: func(l *bucketload.Load) any { return &l.Compression }},
+	{path: "compression", usage: "compression of the files", now: "auto", soon: "none gzip zstd bzip2 lz4 xz", at: func(l *bucketload.Load) any { return &l.Compression }},
 	{path: "csv.delimiter", usage: "one byte between fields (default: found out from samples)", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Delimiter) }},
 	{path: "csv.quote", usage: "one byte around fields; empty: no quoting", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Quote) }},
 	{path: "csv.escape", usage: "one byte before a quote inside quotes", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Escape) }},

@@ -35,7 +35,7 @@ func (c *CSV) fill() error {
 		}
 		if c.eol == 0 {
 			c.eol = c.lineEnd(c.buf[:c.filled])
-			c.eols = eight(c.eol)
+			c.eols = eight(c.eol); c.stops[c.eol]=true
 		}
 		c.hold()
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,10 +15,14 @@ import (
 // ErrBusy is returned by Lease where another worker holds the batch.
 var ErrBusy = errors.New("another worker holds the batch")
 
-// Lease takes a batch for the length of tx and gives its files that are still
-// to be loaded; none where the batch is done. ErrBusy where another worker
-// holds it, CodeFenced where the run is not copying (any more).
+// Lease takes a batch for the length of tx, which begins with it, and gives
+// its files that are still to be loaded; none where the batch is done. ErrBusy
+// where another worker holds it, CodeFenced where the run is not copying (any
+// more).
 func Lease(ctx context.Context, tx pgx.Tx, run string, batch int) ([]bucketload.Entry, error) {
+	if _, err := tx.Exec(ctx, readCommitted); err != nil {
+		return nil, bucketload.DatabaseError("copy", err)
+	}
 	var done bool
 	err := tx.QueryRow(ctx, `SELECT done FROM bucketload.batches WHERE run = $1 AND no = $2 FOR UPDATE SKIP LOCKED`, run, batch).Scan(&done)
 	switch {
@@ -68,8 +73,8 @@ type Receipt struct {
 	Err  *bucketload.Error
 }
 
-// Receive records a batch's receipts and that it is done, in the transaction
-// that carries the rows.
+// Receive records a batch's receipts, and that it is done once every file has
+// its own, in the transaction that carries the rows.
 func Receive(ctx context.Context, tx pgx.Tx, run string, batch int, receipts []Receipt) error {
 	n := len(receipts)
 	nos, rows, states, transient, reasons := make([]int, n), make([]int64, n), make([]string, n), make([]bool, n), make([]*string, n)
@@ -80,7 +85,9 @@ func Receive(ctx context.Context, tx pgx.Tx, run string, batch int, receipts []R
 			continue
 		}
 		failed++
-		data, err := json.Marshal(r.Err.File())
+		file := r.Err.File()
+		file.Value = strings.ReplaceAll(file.Value, "\x00", "\uFFFD") // which jsonb does not take
+		data, err := json.Marshal(file)
 		if err != nil {
 			return err
 		}
@@ -93,7 +100,8 @@ func Receive(ctx context.Context, tx pgx.Tx, run string, batch int, receipts []R
 		WHERE f.run = $1 AND f.batch = $2 AND f.no = r.no`, run, batch, nos, rows, states, transient, reasons); err != nil {
 		return bucketload.DatabaseError("copy", err)
 	}
-	_, err := tx.Exec(ctx, `UPDATE bucketload.batches SET done = true, failed = failed + $3 WHERE run = $1 AND no = $2`, run, batch, failed)
+	_, err := tx.Exec(ctx, `UPDATE bucketload.batches SET failed = failed + $3, done = NOT EXISTS (
+		SELECT FROM bucketload.files WHERE run = $1 AND batch = $2 AND state = 'planned') WHERE run = $1 AND no = $2`, run, batch, failed)
 	return bucketload.DatabaseError("copy", err)
 }
 

@@ -65,7 +65,7 @@ func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load) (d
 		if err != nil {
 			return "", bucketload.DatabaseError("ledger", err)
 		}
-		alive, err := l.markDead(ctx, other)
+		alive, marked, err := l.markDead(ctx, other)
 		if err != nil {
 			return "", err
 		}
@@ -74,7 +74,9 @@ func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load) (d
 				Message: fmt.Sprintf("run %s is loading %s at this moment", other, load.Table),
 				Hint:    fmt.Sprintf("wait for it, or look: bucketload status %s", other)}
 		}
-		dead = other
+		if marked {
+			dead = other
+		}
 	}
 }
 
@@ -112,25 +114,27 @@ const (
 	copyKey = `hashtextextended('bucketload copy ' || $1, 0)` // shared by copies, taken alone by Settle
 )
 
-// markDead marks a running run failed if no process holds it.
-func (l *Ledger) markDead(ctx context.Context, run string) (alive bool, err error) {
+// markDead marks a running run failed if no process holds it. It is neither
+// alive nor marked where it has just ended by itself.
+func (l *Ledger) markDead(ctx context.Context, run string) (alive, marked bool, err error) {
 	cause, err := json.Marshal(died(run))
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		var free bool
 		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(`+holdKey+`)`, run).Scan(&free); err != nil {
 			return err
 		}
-		if alive = !free; alive {
-			return nil
+		if !free {
+			return tx.QueryRow(ctx, `SELECT status = 'running' FROM bucketload.runs WHERE id = $1`, run).Scan(&alive)
 		}
-		_, err := tx.Exec(ctx, `UPDATE bucketload.runs SET status = 'failed', ended_at = clock_timestamp(),
+		tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET status = 'failed', ended_at = clock_timestamp(),
 			error = coalesce(error, $2) WHERE id = $1 AND status = 'running'`, run, cause)
+		marked = tag.RowsAffected() > 0
 		return err
 	})
-	return alive, bucketload.DatabaseError("ledger", err)
+	return alive, marked, bucketload.DatabaseError("ledger", err)
 }
 
 // Enter sets the state of a running run. It is CodeFenced where the run has
@@ -152,9 +156,17 @@ func fenced(run string) error {
 		Hint:    "bucketload status " + run}
 }
 
-// Settle waits, inside tx, until no copy of the run is in flight, and keeps
-// new ones out until tx ends. Enter another state first.
+// readCommitted begins the transactions that wait for a lock to see what its
+// holder did: whatever the role's default isolation, a snapshot taken before
+// the wait would not show it.
+const readCommitted = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED`
+
+// Settle waits, at the beginning of tx, until no copy of the run is in flight,
+// and keeps new ones out until tx ends. Enter another state first.
 func Settle(ctx context.Context, tx pgx.Tx, run string) error {
+	if _, err := tx.Exec(ctx, readCommitted); err != nil {
+		return bucketload.DatabaseError("ledger", err)
+	}
 	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(`+copyKey+`)`, run)
 	return bucketload.DatabaseError("ledger", err)
 }
@@ -173,73 +185,70 @@ func (l *Ledger) EndCopies(ctx context.Context, run string) (int, error) {
 	return n, bucketload.DatabaseError("ledger", err)
 }
 
-// Resume makes an ended run running again, for a redrive: its failed files are
-// planned anew, its loaded ones stay. It is an error where the run succeeded,
-// where a newer run has published the table since, or another one is running.
+// Resume makes a run running again, for a redrive by the process that holds
+// it: its failed files are planned anew, its loaded ones stay. A run that the
+// ledger has as running is dead, as nobody else holds it. It is an error where
+// the run succeeded or was a trial, where a newer run has written the table
+// since, or another one is running.
 func (l *Ledger) Resume(ctx context.Context, run string) error {
 	r, err := l.Run(ctx, run)
 	if err != nil {
 		return err
 	}
-	if r.EndedAt == nil {
-		alive, err := l.markDead(ctx, run)
-		if err != nil {
-			return err
-		}
-		if alive {
-			return &bucketload.Error{Op: "redrive", Code: bucketload.CodeConflict,
-				Message: fmt.Sprintf("run %s is running", run), Hint: "bucketload status " + run}
-		}
+	refuse := func(message, hint string) error {
+		return &bucketload.Error{Op: "redrive", Code: bucketload.CodeConflict, Message: message, Hint: hint}
 	}
 	if r.Published {
-		return &bucketload.Error{Op: "redrive", Code: bucketload.CodeConflict,
-			Message: fmt.Sprintf("run %s has %s; there is nothing to go on with", run, r.Status),
-			Hint:    "load again: bucketload load " + r.Load.Key}
+		return refuse(fmt.Sprintf("run %s has %s; there is nothing to go on with", run, r.Status), "load again: bucketload load "+r.Load.Key)
 	}
 	if r.Load.LimitFiles > 0 {
-		return &bucketload.Error{Op: "redrive", Code: bucketload.CodeConflict,
-			Message: fmt.Sprintf("run %s was a trial of %d files", run, r.Load.LimitFiles),
-			Hint:    "load for real: bucketload load " + r.Load.Key}
+		return refuse(fmt.Sprintf("run %s was a trial of %d files", run, r.Load.LimitFiles), "load for real: bucketload load "+r.Load.Key)
 	}
 	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		// A newer run that wrote the live table makes this one's staging, and
-		// what it knew to be loaded, out of date.
-		var newer *string
-		if err := tx.QueryRow(ctx, `SELECT max(id) FROM bucketload.runs r
-			WHERE table_schema = $1 AND table_name = $2 AND id <> $3
-			  AND (published_at > $4 OR NOT staging AND started_at > $4 AND EXISTS (
-				SELECT FROM bucketload.files f WHERE f.run = r.id AND f.state = 'loaded'))`,
-			r.Load.Table.Schema, r.Load.Table.Name, run, r.StartedAt).Scan(&newer); err != nil {
+		if _, err := tx.Exec(ctx, readCommitted); err != nil {
 			return err
 		}
-		if newer != nil {
-			return &bucketload.Error{Op: "redrive", Code: bucketload.CodeConflict,
-				Message: fmt.Sprintf("run %s has loaded %s since; run %s is out of date", *newer, r.Load.Table, run),
-				Hint:    "load again: bucketload load " + r.Load.Key}
-		}
-		tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET status = 'running', attempt = 1, ended_at = NULL, error = NULL
-			WHERE id = $1 AND status <> 'running'`, run)
+		// First of all the place of the table's one active run, so that no other
+		// can come and go after the look at them. No copy begins before Copy is
+		// entered again.
+		tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET status = 'running', state = 'Plan', attempt = 1, ended_at = NULL, error = NULL,
+			resumed_at = clock_timestamp() WHERE id = $1 AND published_at IS NULL`, run)
 		if err == nil && tag.RowsAffected() == 0 {
 			return fenced(run)
 		}
 		if err != nil {
 			return err
 		}
+		// A newer run that wrote the live table makes this one's staging, and
+		// what it knew to be loaded, out of date.
+		var newer *string
+		if err := tx.QueryRow(ctx, `SELECT max(id) FROM bucketload.runs r
+			WHERE table_schema = $1 AND table_name = $2 AND id <> $3
+			  AND (published_at > $4 OR NOT staging AND greatest(started_at, resumed_at) > $4 AND EXISTS (
+				SELECT FROM bucketload.files f WHERE f.run = r.id AND f.state = 'loaded'))`,
+			r.Load.Table.Schema, r.Load.Table.Name, run, r.StartedAt).Scan(&newer); err != nil {
+			return err
+		}
+		if newer != nil {
+			return refuse(fmt.Sprintf("run %s has loaded %s since; run %s is out of date", *newer, r.Load.Table, run), "load again: bucketload load "+r.Load.Key)
+		}
 		return again(ctx, tx, run, false)
 	})
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.ConstraintName == "runs_one_active" {
-		return &bucketload.Error{Op: "redrive", Code: bucketload.CodeConflict,
-			Message: fmt.Sprintf("another run is loading %s at this moment", r.Load.Table),
-			Hint:    "bucketload runs"}
+		return refuse(fmt.Sprintf("another run is loading %s at this moment", r.Load.Table), "bucketload runs")
 	}
 	return bucketload.DatabaseError("redrive", err)
 }
 
 // Again begins a further try of a running run: files whose failure was
-// transient are planned anew.
+// transient are planned anew. CodeFenced where someone else ended the run.
 func (l *Ledger) Again(ctx context.Context, run string) error {
 	return bucketload.DatabaseError("ledger", pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `UPDATE bucketload.runs SET attempt = attempt + 1 WHERE id = $1`, run); err != nil {
+		tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET attempt = attempt + 1 WHERE id = $1 AND status = 'running'`, run)
+		if err == nil && tag.RowsAffected() == 0 {
+			return fenced(run)
+		}
+		if err != nil {
 			return err
 		}
 		return again(ctx, tx, run, true)
@@ -296,9 +305,10 @@ func Publish(ctx context.Context, tx pgx.Tx, run string, table bucketload.TableN
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO bucketload.backups (backup_schema, backup_name, table_schema, table_name, run, names)
-			VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (backup_schema, backup_name) DO UPDATE SET table_schema = excluded.table_schema,
+		if _, err := tx.Exec(ctx, `INSERT INTO bucketload.backups (backup_schema, backup_name, backup_oid, table_schema, table_name, run, names)
+			SELECT $1, $2, c.oid, $3, $4, $5, $6
+			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
+			ON CONFLICT (backup_schema, backup_name) DO UPDATE SET backup_oid = excluded.backup_oid, table_schema = excluded.table_schema,
 				table_name = excluded.table_name, run = excluded.run, names = excluded.names, made_at = now()`,
 			p.Backup.Name.Schema, p.Backup.Name.Name, table.Schema, table.Name, run, names); err != nil {
 			return bucketload.DatabaseError("swap", err)
@@ -316,11 +326,13 @@ func Publish(ctx context.Context, tx pgx.Tx, run string, table bucketload.TableN
 	return nil
 }
 
-// BackupOf gives the table that a backup was made of, or false where the
-// ledger knows no such backup.
+// BackupOf gives the table that a backup was made of, or false where what has
+// that name is no backup that the ledger knows.
 func (l *Ledger) BackupOf(ctx context.Context, backup bucketload.TableName) (bucketload.TableName, bool, error) {
 	var t bucketload.TableName
 	err := l.pool.QueryRow(ctx, `SELECT table_schema, table_name FROM bucketload.backups
+		JOIN pg_class c ON c.oid = backup_oid AND c.relname = backup_name
+		JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = backup_schema
 		WHERE backup_schema = $1 AND backup_name = $2`, backup.Schema, backup.Name).Scan(&t.Schema, &t.Name)
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if errors.Is(err, pgx.ErrNoRows) || ok && pg.Code == "42P01" { // undefined_table: there is no ledger yet

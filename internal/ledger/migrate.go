@@ -25,6 +25,9 @@ func (l *Ledger) Exists(ctx context.Context) (bool, error) {
 	return there, bucketload.DatabaseError("ledger", err)
 }
 
+// schemas are those that a load needs beside the table's own.
+var schemas = []string{bucketload.LedgerSchema, bucketload.StagingSchema, bucketload.BackupSchema}
+
 // Migrate brings the ledger to this program's version, creating it and the
 // schemas for staging and backups where they are missing. A database that is
 // up to date is only read.
@@ -37,7 +40,11 @@ func (l *Ledger) Migrate(ctx context.Context) error {
 	if err != nil {
 		return bucketload.DatabaseError("ledger", err)
 	}
-	if version == len(files) {
+	var complete bool
+	if err := l.pool.QueryRow(ctx, `SELECT count(*) = cardinality($1::text[]) FROM pg_namespace WHERE nspname = ANY ($1)`, schemas).Scan(&complete); err != nil {
+		return bucketload.DatabaseError("ledger", err)
+	}
+	if version == len(files) && complete {
 		return nil
 	}
 	if version > len(files) {
@@ -49,10 +56,13 @@ func (l *Ledger) Migrate(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrateLock)); err != nil {
 			return err
 		}
-		for _, schema := range []string{bucketload.LedgerSchema, bucketload.StagingSchema, bucketload.BackupSchema} {
+		for _, schema := range schemas {
 			if err := ensureSchema(ctx, tx, schema); err != nil {
 				return err
 			}
+		}
+		if version == len(files) {
+			return nil
 		}
 		if _, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS bucketload.migrations (
 			version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`); err != nil {

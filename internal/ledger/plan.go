@@ -37,6 +37,9 @@ func (l *Ledger) WritePlan(ctx context.Context, run string, fill func(*Listing) 
 	return bucketload.DatabaseError("plan", pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		var planned bool
 		err := tx.QueryRow(ctx, `SELECT planned_at IS NOT NULL FROM bucketload.runs WHERE id = $1 FOR UPDATE`, run).Scan(&planned)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return unknownRun(run)
+		}
 		if err != nil || planned {
 			return err
 		}

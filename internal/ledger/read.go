@@ -31,10 +31,9 @@ const runColumns = `
 		r.load, r.staging, r.published_at IS NOT NULL, r.attempt,
 		extract(epoch FROM coalesce(r.ended_at, clock_timestamp()) - r.started_at)::float8,
 		f.planned, f.loaded, f.failed, f.skipped, f.rows, f.rejected, f.bytes,
-		EXISTS (SELECT FROM pg_locks k, (SELECT hashtextextended('bucketload hold ' || r.id, 0) AS key) h
-			WHERE k.locktype = 'advisory' AND k.objsubid = 1 AND k.granted
-			  AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-			  AND (k.classid::bigint << 32) | k.objid::bigint = h.key)
+		hashtextextended('bucketload hold ' || r.id, 0) IN (SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
+			WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+			  AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 	FROM bucketload.runs r CROSS JOIN LATERAL (
 		SELECT count(*) FILTER (WHERE state <> 'skipped') AS planned, count(*) FILTER (WHERE state = 'loaded') AS loaded,
 			count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'skipped') AS skipped,
@@ -59,12 +58,6 @@ func scanRun(row pgx.CollectableRow) (*Run, error) {
 	if err := json.Unmarshal(load, r.Load); err != nil {
 		return nil, err
 	}
-	if r.Status == bucketload.StatusRunning && !r.Alive {
-		r.Status = bucketload.StatusFailed
-		if r.Error == nil {
-			r.Error = died(*r.ID)
-		}
-	}
 	return r, nil
 }
 
@@ -73,8 +66,24 @@ func died(run string) *bucketload.RunError {
 	return &bucketload.RunError{Op: "load", Message: "its process died", Hint: "bucketload redrive " + run}
 }
 
-// Run reads one run.
+// Run reads one run. One that is running and that nobody conducts is shown as
+// failed.
 func (l *Ledger) Run(ctx context.Context, run string) (*Run, error) {
+	r, err := l.run(ctx, run)
+	if err != nil || r.Alive || r.Status != bucketload.StatusRunning {
+		return r, err
+	}
+	// It may have ended while it was read: after its row, before its lock.
+	if r, err = l.run(ctx, run); err == nil && !r.Alive && r.Status == bucketload.StatusRunning {
+		r.Status = bucketload.StatusFailed
+		if r.Error == nil {
+			r.Error = died(run)
+		}
+	}
+	return r, err
+}
+
+func (l *Ledger) run(ctx context.Context, run string) (*Run, error) {
 	rows, err := l.pool.Query(ctx, runColumns+`WHERE r.id = $1`, run)
 	if err != nil {
 		return nil, bucketload.DatabaseError("ledger", err)
@@ -93,7 +102,15 @@ func unknownRun(run string) error {
 
 // Runs calls yield for every run, newest first.
 func (l *Ledger) Runs(ctx context.Context, yield func(*Run) error) error {
-	return each(ctx, l, scanRun, yield, runColumns+`ORDER BY r.started_at DESC, r.id DESC`)
+	return each(ctx, l, scanRun, func(r *Run) error {
+		if r.Status == bucketload.StatusRunning && !r.Alive {
+			var err error
+			if r, err = l.Run(ctx, *r.ID); err != nil {
+				return err
+			}
+		}
+		return yield(r)
+	}, runColumns+`ORDER BY r.started_at DESC, r.id DESC`)
 }
 
 // Files calls yield for every file of the run, newest first: the last of the

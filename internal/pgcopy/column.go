@@ -202,6 +202,8 @@ func (c *column) encode(dst, value []byte) ([]byte, fault) {
 // be in a pattern of their own, in ISO 8601.
 func (c *column) encodeText(dst, value []byte) ([]byte, fault) {
 	switch c.kind {
+	case text, other:
+		return appendText(dst, value)
 	case date, timeOfDay, timestamp, timestamptz:
 		m, f := c.time(value)
 		return m.appendISO(dst, c.kind), f

@@ -60,42 +60,46 @@ const (
 	maxExponent = 1_000_000
 )
 
-// parseDecimal takes [sign] digits [. digits] [e [sign] digits], with a digit
-// before or after the point.
-func parseDecimal(value []byte) (d decimal, ok bool) {
+// parse takes [sign] digits [. digits] [e [sign] digits], with a digit before
+// or after the point.
+func (d *decimal) parse(value []byte) bool {
 	i := 0
+	*d = decimal{}
 	if len(value) > 0 && (value[0] == '-' || value[0] == '+') {
 		d.negative = value[0] == '-'
 		i++
 	}
-	start := i
+	start, mantissa := i, uint64(0)
 	for ; i < len(value) && value[i]-'0' <= 9; i++ {
-		d.mantissa = d.mantissa*10 + uint64(value[i]-'0')
-		if d.mantissa > 0 || d.significant > 0 {
-			d.significant++
-		}
+		mantissa = mantissa*10 + uint64(value[i]-'0')
 	}
 	d.whole = i - start
 	if i < len(value) && value[i] == '.' {
 		i++
 		point := i
 		for ; i < len(value) && value[i]-'0' <= 9; i++ {
-			d.mantissa = d.mantissa*10 + uint64(value[i]-'0')
-			if d.mantissa > 0 || d.significant > 0 {
-				d.significant++
-			}
+			mantissa = mantissa*10 + uint64(value[i]-'0')
 		}
 		d.fraction = i - point
 	}
-	d.digits = value[start:i]
-	if d.whole+d.fraction == 0 {
-		return d, false
+	d.digits, d.mantissa = value[start:i], mantissa
+	d.significant = d.whole + d.fraction
+	if d.significant == 0 {
+		return false
 	}
-	if i < len(value) {
-		d.exponent, ok = parseExponent(value[i:])
-		return d, ok
+	for _, b := range d.digits {
+		if b == '0' {
+			d.significant--
+		} else if b != '.' {
+			break
+		}
 	}
-	return d, true
+	if i == len(value) {
+		return true
+	}
+	var ok bool
+	d.exponent, ok = parseExponent(value[i:])
+	return ok
 }
 
 // parseExponent stops counting at maxExponent.
@@ -181,8 +185,8 @@ func appendFloat4(dst, value []byte) ([]byte, fault) {
 // parseFloat gives the nearest float of 32 or 64 bits. What would become zero
 // or infinite is out of range.
 func parseFloat(value []byte, bits int) (float64, fault) {
-	d, ok := parseDecimal(value)
-	if !ok {
+	var d decimal
+	if !d.parse(value) {
 		if s := parseSpecial(value); s != finite {
 			return s.float(), fine
 		}

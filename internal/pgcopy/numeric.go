@@ -21,8 +21,8 @@ const (
 // many digits to base 10000, the power of the first, sign, decimals to show)
 // and these digits, aligned to the point.
 func (c *column) appendNumeric(dst, value []byte) ([]byte, fault) {
-	d, ok := parseDecimal(value)
-	if !ok {
+	var d decimal
+	if !d.parse(value) {
 		return c.appendSpecial(dst, value)
 	}
 	decimals := max(0, d.fraction-d.exponent)
@@ -32,6 +32,10 @@ func (c *column) appendNumeric(dst, value []byte) ([]byte, fault) {
 	if d.significant == 0 {
 		return appendNumericHeader(dst, 0, 0, signPlus, decimals), fine
 	}
+	short := d.exponent == 0 && d.significant <= maxMantissa-3
+	if short && c.limit < 0 {
+		return d.appendShort(dst), fine
+	}
 	// Digit k stands for ten to the power of point-1-k.
 	first, point := d.whole+d.fraction-d.significant, d.whole+d.exponent
 	last := d.lastDigit()
@@ -40,7 +44,7 @@ func (c *column) appendNumeric(dst, value []byte) ([]byte, fault) {
 		return dst, wouldRound
 	case c.limit >= 0 && point-first > c.limit-c.scale, point-first > maxWhole:
 		return dst, outOfRange
-	case d.exponent == 0 && d.significant <= maxMantissa-3:
+	case short:
 		return d.appendShort(dst), fine
 	}
 	low, high := floorDiv4(first-point), floorDiv4(last-point)
@@ -55,33 +59,28 @@ func (c *column) appendNumeric(dst, value []byte) ([]byte, fault) {
 // appendShort is for numbers without exponent whose digits, filled up to a
 // whole base 10000 digit, fit in 64 bits.
 func (d *decimal) appendShort(dst []byte) []byte {
-	m, after := d.mantissa, (d.fraction+3)/4 // base 10000 digits after the point
-	for range after*4 - d.fraction {
-		m *= 10
-	}
+	after := (d.fraction + 3) / 4 // base 10000 digits after the point
+	m := d.mantissa * [...]uint64{1, 10, 100, 1000}[after*4-d.fraction]
 	for m%10000 == 0 {
 		m /= 10000
 		after--
 	}
+	var digits [5]uint16 // the last one first
 	n := 0
-	for rest := m; rest > 0; rest /= 10000 {
-		n++
+	for ; m > 0; n++ {
+		digits[n] = uint16(m % 10000)
+		m /= 10000
 	}
 	dst = appendNumericHeader(dst, n, n-after-1, d.sign(), d.fraction)
-	dst = append(dst, make([]byte, 2*n)...)
-	for i := len(dst) - 2; n > 0; n-- {
-		binary.BigEndian.PutUint16(dst[i:], uint16(m%10000))
-		m /= 10000
-		i -= 2
+	for n > 0 {
+		n--
+		dst = binary.BigEndian.AppendUint16(dst, digits[n])
 	}
 	return dst
 }
 
 func appendNumericHeader(dst []byte, n, weight, sign, decimals int) []byte {
-	dst = binary.BigEndian.AppendUint16(dst, uint16(n))
-	dst = binary.BigEndian.AppendUint16(dst, uint16(weight))
-	dst = binary.BigEndian.AppendUint16(dst, uint16(sign))
-	return binary.BigEndian.AppendUint16(dst, uint16(decimals))
+	return binary.BigEndian.AppendUint64(dst, uint64(n)<<48|uint64(uint16(weight))<<32|uint64(sign)<<16|uint64(decimals))
 }
 
 // appendSpecial takes NaN, and infinity where no precision is declared.

@@ -44,8 +44,8 @@ func rational(b []byte) (*big.Rat, int) {
 
 func checkNumeric(t interface{ Fatalf(string, ...any) }, s string) {
 	got, err := encodeOne(Binary, numericColumn, s)
-	d, ok := parseDecimal([]byte(s))
-	if !ok || err != nil || d.exponent > 500 || d.exponent < -500 {
+	var d decimal
+	if !d.parse([]byte(s)) || err != nil || d.exponent > 500 || d.exponent < -500 {
 		return
 	}
 	want, ok := new(big.Rat).SetString(s)

@@ -7,12 +7,18 @@ import (
 	"unicode/utf8"
 )
 
+// A word is eight bytes looked at in one go.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
 // checkText judges what goes into text: UTF-8 without a NUL.
 func checkText(value []byte) fault {
 	rest := value
 	for ; len(rest) >= 8; rest = rest[8:] {
 		word := binary.LittleEndian.Uint64(rest)
-		if ((word-0x0101010101010101)|word)&0x8080808080808080 != 0 { // a NUL, or not ASCII
+		if ((word-ones)|word)&highs != 0 { // a NUL, or not ASCII
 			return checkUnicode(rest)
 		}
 	}
@@ -22,6 +28,25 @@ func checkText(value []byte) fault {
 		}
 	}
 	return fine
+}
+
+// appendText appends text in the text format. Most values are ASCII without
+// anything to escape.
+func appendText(dst, value []byte) ([]byte, fault) {
+	rest := value
+	for ; len(rest) >= 8; rest = rest[8:] {
+		word := binary.LittleEndian.Uint64(rest)
+		backslash := word ^ '\\'*ones
+		if ((word-' '*ones)|(backslash-ones)|word)&highs != 0 {
+			return appendEscaped(dst, value), checkText(value)
+		}
+	}
+	for _, b := range rest {
+		if b < ' ' || b == '\\' || b >= utf8.RuneSelf {
+			return appendEscaped(dst, value), checkText(value)
+		}
+	}
+	return append(dst, value...), fine
 }
 
 func checkUnicode(value []byte) fault {

@@ -60,7 +60,7 @@ func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *tabl
 	}
 	r.Shapes = survey.Shapes()
 	r.choose(load, live, survey.Columns())
-	if len(r.Columns) == 0 {
+	if len(r.Table) == 0 {
 		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeHeader, Message: "no file has a header to take columns from",
 			Hint: "describe them: columns: in the configuration, or csv.header: false"}
 	}
@@ -83,16 +83,49 @@ func (r *Resolution) choose(load *bucketload.Load, live *table.Live, inferred []
 		r.fromLive(load, live, inferred)
 	default:
 		r.Origin = "samples"
-		for _, c := range inferred {
-			r.add(override(c.Column, load.Columns), c.Evidence)
-		}
+		r.fromSamples(load, inferred)
 	}
 	if r.Origin != "live table" && live != nil && load.Mode == bucketload.ModeReplace {
-		r.Table = table.Carry(r.Table, live)
-		for _, c := range live.Columns {
-			if !slices.ContainsFunc(r.Table, func(n table.Column) bool { return n.Name == c.Name }) {
-				r.Notes = append(r.Notes, fmt.Sprintf("column %q of the live table will be gone: %s", c.Name, r.absent()))
+		r.carry(live)
+	}
+}
+
+// carry gives the new table what the live one has on columns of the same name,
+// but for generation: those columns are filled from files.
+func (r *Resolution) carry(live *table.Live) {
+	r.Table = table.Carry(r.Table, live)
+	for i, c := range r.Table {
+		if c.Generated {
+			r.Table[i].Generated, r.Table[i].Default = false, ""
+			r.Notes = append(r.Notes, fmt.Sprintf("column %q of the live table is generated, and will be read from files", c.Name))
+		}
+	}
+	for _, c := range live.Columns {
+		if !slices.ContainsFunc(r.Table, func(n table.Column) bool { return n.Name == c.Name }) {
+			r.Notes = append(r.Notes, fmt.Sprintf("column %q of the live table will be gone: %s", c.Name, r.absent()))
+		}
+	}
+}
+
+// fromSamples takes the inferred columns as the configuration changes them.
+// Several of them become one where it names them as sources of one.
+func (r *Resolution) fromSamples(load *bucketload.Load, inferred []infer.Column) {
+	done := map[int]int{} // an override's number: its column's
+	for _, in := range inferred {
+		c, by := override(in.Column, load)
+		if at, again := done[by]; again && by >= 0 {
+			if first := &r.Columns[at]; load.Columns[by].Type == "" && first.Type != in.Type {
+				first.Type, r.Table[at].Type = "text", "text"
+				r.Evidence[first.Name] = "its sources have different types"
 			}
+			continue
+		}
+		done[by] = len(r.Columns)
+		r.add(c, in.Evidence)
+	}
+	for i, c := range load.Columns {
+		if _, ok := done[i]; !ok {
+			r.Notes = append(r.Notes, fmt.Sprintf("columns: names %q, and no sampled file has it", c.Name))
 		}
 	}
 }
@@ -131,31 +164,42 @@ func (r *Resolution) fromConfiguration(load *bucketload.Load, live *table.Live, 
 	}
 }
 
-// fits says whether the files have what the live table needs: a header for
-// every column that the database does not fill by itself.
+// fits says whether the files have what the live table needs, a header of its
+// own for every column that the database does not fill by itself, and the
+// configuration names no other column. Files without a header fit any table.
 func fits(live *table.Live, inferred []infer.Column, load *bucketload.Load) bool {
+	if slices.ContainsFunc(load.Columns, func(o bucketload.Column) bool { return liveColumn(live, o.Name) == nil }) {
+		return false
+	}
+	taken := map[int]bool{}
 	for _, l := range live.Columns {
-		if c := override(bucketload.Column{Name: l.Name}, load.Columns); !l.Filled() && indexOf(inferred, c, load.LowerCase) < 0 {
+		c, by := override(bucketload.Column{Name: l.Name}, load)
+		i := indexOf(inferred, c, load.LowerCase)
+		if len(inferred) > 0 && !l.Filled() && (i < 0 || by < 0 && taken[i]) {
 			return false
 		}
+		taken[i] = true
 	}
-	return len(inferred) > 0
+	return len(live.Columns) > 0
 }
 
 func (r *Resolution) fromLive(load *bucketload.Load, live *table.Live, inferred []infer.Column) {
 	for _, l := range live.Columns {
-		c := override(bucketload.Column{Name: l.Name}, load.Columns)
+		c, _ := override(bucketload.Column{Name: l.Name}, load)
 		i := indexOf(inferred, c, load.LowerCase)
 		if c.Type != "" {
 			l.Type = c.Type
 		}
 		r.Table = append(r.Table, l)
-		if i < 0 || l.Generated {
+		if i < 0 && l.Filled() || l.Generated {
 			r.Evidence[l.Name] = "filled by the database, as in the live table"
 			continue
 		}
 		if c.From == nil {
-			c.From = inferred[i].From
+			c.From = c.Sources()
+			if i >= 0 {
+				c.From = inferred[i].From
+			}
 		}
 		c.Type = l.Type
 		r.Columns = append(r.Columns, c)
@@ -163,22 +207,31 @@ func (r *Resolution) fromLive(load *bucketload.Load, live *table.Live, inferred 
 	}
 }
 
-// override gives the column as the configuration changes it.
-func override(c bucketload.Column, by []bucketload.Column) bucketload.Column {
-	for _, o := range by {
-		if o.Name != c.Name && !slices.ContainsFunc(o.From, func(from string) bool { return slices.Contains(c.From, from) }) {
-			continue
-		}
-		o.From = slices.Clone(o.From)
-		if len(o.From) == 0 {
-			o.From = c.From
-		}
-		if o.Type == "" {
-			o.Type = c.Type
-		}
-		return o
+// override gives the column as the configuration changes it, and the number of
+// the configured column that does; -1 where none does.
+func override(c bucketload.Column, load *bucketload.Load) (bucketload.Column, int) {
+	by := slices.IndexFunc(load.Columns, func(o bucketload.Column) bool {
+		return slices.ContainsFunc(o.From, func(from string) bool {
+			return slices.ContainsFunc(c.From, func(header string) bool {
+				return infer.ColumnName(header, load.LowerCase) == infer.ColumnName(from, load.LowerCase)
+			})
+		})
+	})
+	if by < 0 {
+		by = slices.IndexFunc(load.Columns, func(o bucketload.Column) bool { return o.Name == c.Name && (len(o.From) == 0 || len(c.From) == 0) })
 	}
-	return c
+	if by < 0 {
+		return c, by
+	}
+	o := load.Columns[by]
+	o.From = slices.Clone(o.From)
+	if len(o.From) == 0 {
+		o.From = c.From
+	}
+	if o.Type == "" || load.AllText {
+		o.Type = c.Type
+	}
+	return o, by
 }
 
 // indexOf finds the inferred column that a column takes its values from.
@@ -208,15 +261,23 @@ func liveColumn(live *table.Live, name string) *table.Column {
 }
 
 // match gives, for each column, the number of the field in a file with this
-// header: first by the very name, then, where column names are lower-cased, by
-// the name that the header gives.
+// header: by the very name, or else of those that no column has by its very
+// name one that gives the same column name, without blanks around it and, where
+// names are lower-cased, in either case.
 func match(header []string, columns []bucketload.Column, lower bool) ([]int, error) {
 	index := make([]int, len(columns))
 	used := make([]bool, len(header))
+	for i, c := range columns {
+		if index[i] = named(header, c); index[i] >= 0 {
+			used[index[i]] = true
+		}
+	}
 	var missing []string
 	for i, c := range columns {
-		index[i] = fieldOf(header, c, lower)
-		if index[i] < 0 {
+		if index[i] >= 0 {
+			continue
+		}
+		if index[i] = alike(header, used, c, lower); index[i] < 0 {
 			missing = append(missing, fmt.Sprintf("%q", c.Sources()[0]))
 			continue
 		}
@@ -249,16 +310,22 @@ func columnNamed(columns []bucketload.Column, index []int) string {
 	return ""
 }
 
-func fieldOf(header []string, c bucketload.Column, lower bool) int {
+func named(header []string, c bucketload.Column) int {
 	for _, from := range c.Sources() {
 		if i := slices.Index(header, from); i >= 0 {
 			return i
 		}
 	}
+	return -1
+}
+
+func alike(header []string, used []bool, c bucketload.Column, lower bool) int {
 	for _, from := range c.Sources() {
 		name := infer.ColumnName(from, lower)
-		if i := slices.IndexFunc(header, func(h string) bool { return infer.ColumnName(h, lower) == name }); i >= 0 {
-			return i
+		for i, h := range header {
+			if !used[i] && infer.ColumnName(h, lower) == name {
+				return i
+			}
 		}
 	}
 	return -1

@@ -39,7 +39,7 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 		return CopyOutput{}, err
 	}
 	var out CopyOutput
-	var read int64
+	var read, size int64
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		files, err := ledger.Lease(ctx, tx, in.Run, in.Batch)
 		if err != nil || len(files) == 0 {
@@ -49,6 +49,9 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 		receipts, err := b.run(ctx, d.target(in.Run), files)
 		if err != nil {
 			return err
+		}
+		for _, f := range files {
+			size += f.Size
 		}
 		for _, r := range receipts {
 			if r.Err != nil {
@@ -62,13 +65,18 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 	})
 	if err != nil {
 		s.Progress.Bytes.Add(-read)
-		return CopyOutput{}, bucketload.DatabaseError("copy", err)
+		if errors.Is(err, ledger.ErrBusy) {
+			err = &bucketload.Error{Op: "copy", Code: bucketload.CodeConflict, Transient: true, Err: err,
+				Message: fmt.Sprintf("batch %d of run %s", in.Batch, in.Run), Hint: "go on once it has ended: bucketload redrive " + in.Run}
+		}
+		return CopyOutput{}, during("copy", bucketload.DatabaseError("copy", err))
 	}
+	s.Progress.Bytes.Add(size - read) // a file may have been read twice, or not to its end
 	s.Progress.LoadedFiles.Add(out.Loaded)
 	s.Progress.FailedFiles.Add(out.Failed)
 	s.Progress.Rows.Add(out.Rows)
 	if out.Failed > 0 {
-		err = s.tolerated(ctx, in.Run, d)
+		err = during("copy", s.tolerated(ctx, in.Run, d))
 	}
 	return out, err
 }
@@ -123,6 +131,8 @@ func (b *batchCopy) run(ctx context.Context, target bucketload.TableName, files 
 			_, err = b.tx.Exec(ctx, "RELEASE SAVEPOINT segment")
 		case ctx.Err() != nil:
 			err = ctx.Err()
+		case b.tx.Conn().IsClosed(): // and somebody may still be in f.Read
+			err = bucketload.DatabaseError("copy", err)
 		default:
 			if err = b.settle(ctx, f, target, err); err == nil {
 				_, err = b.tx.Exec(ctx, "ROLLBACK TO SAVEPOINT segment; RELEASE SAVEPOINT segment")

@@ -146,7 +146,9 @@ func (f *feed) open() {
 		}
 		return
 	}
-	f.enc.Map(file.index)
+	if file.index != nil {
+		f.enc.Map(file.index)
+	}
 	f.file = file
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,7 @@ type reader struct {
 	object io.ReadCloser
 	plain  io.ReadCloser
 	csv    *decode.CSV
-	index  []int              // field number of each column
+	index  []int              // field number of each column; nil where there is no row
 	first  []bucketload.Field // a row that was read to find the columns, and is still to come
 	rows   int64              // encoded so far
 }
@@ -80,8 +81,8 @@ func (r *reader) next() ([]bucketload.Field, error) {
 }
 
 // header gives the names of a file's fields: those in its header, or where it
-// has none those of the columns given, by position, and column_N. In that case
-// the first row has been read, too.
+// has none those of their positions. In that case the first row has been read,
+// too.
 func header(csv *decode.CSV, has bool, given []bucketload.Column) (names []string, first []bucketload.Field, err error) {
 	if has {
 		names, err = csv.Header()
@@ -90,14 +91,26 @@ func header(csv *decode.CSV, has bool, given []bucketload.Column) (names []strin
 	if first, err = csv.Next(); err != nil {
 		return nil, nil, err
 	}
-	for i := range first {
+	return positions(len(first), given), first, nil
+}
+
+var position = regexp.MustCompile(`^column_[1-9][0-9]*$`)
+
+// positions names the n fields of a file without a header: as the columns that
+// are given stand, or, where there are none or one of them says from which
+// column_N it is read, column_1 to column_n.
+func positions(n int, given []bucketload.Column) []string {
+	if slices.ContainsFunc(given, func(c bucketload.Column) bool { return slices.ContainsFunc(c.From, position.MatchString) }) {
+		given = nil
+	}
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("column_%d", i+1)
 		if i < len(given) {
-			names = append(names, given[i].Sources()[0])
-		} else {
-			names = append(names, fmt.Sprintf("column_%d", i+1))
+			names[i] = given[i].Sources()[0]
 		}
 	}
-	return names, first, nil
+	return names
 }
 
 // given are the columns that the configuration lists completely.
@@ -132,6 +145,9 @@ func (r *reader) close() {
 func (s *Steps) blame(ctx context.Context, d *definition, entry bucketload.Entry, target bucketload.TableName, pg *pgconn.PgError) *bucketload.Error {
 	e := &bucketload.Error{Code: bucketload.CodeValue, URI: entry.URI, Column: pg.ColumnName, Message: pg.Message + " (SQLSTATE " + pg.Code + ")",
 		Hint: "mend the file, or the column's type, null_if or constraint"}
+	if pg.Detail != "" {
+		e.Message += ": " + pg.Detail
+	}
 	row, column := copyContext(pg.Where, target.Name)
 	if e.Column == "" {
 		e.Column = column

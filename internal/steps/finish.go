@@ -17,12 +17,13 @@ import (
 
 // Finish checks what was copied, builds what staging needs and swaps it in.
 // The swap and the run's end commit together. It returns the run as it ended.
-func (s *Steps) Finish(ctx context.Context, in RunInput) (*ledger.Run, error) {
+func (s *Steps) Finish(ctx context.Context, in RunInput) (_ *ledger.Run, err error) {
+	defer func() { err = during("finish", err) }()
 	r, err := s.Ledger.Run(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
-	if r.Published {
+	if r.Status == bucketload.StatusSucceeded || r.Status == bucketload.StatusPartial {
 		return r, nil // the reply to an earlier call was lost
 	}
 	if err := s.enter(ctx, in.Run, ledger.StateFinish); err != nil {
@@ -70,7 +71,7 @@ const settleTimeout = 30 * time.Second
 func (s *Steps) quiesce(ctx context.Context, run string) error {
 	settle := func() error {
 		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", settleTimeout.Milliseconds())); err != nil {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", s.patience.Milliseconds())); err != nil {
 				return err
 			}
 			return ledger.Settle(ctx, tx, run)
@@ -85,7 +86,7 @@ func (s *Steps) quiesce(ctx context.Context, run string) error {
 		s.Log.Warn("ended copies that did not stop by themselves", "run", run, "backends", n)
 		err = settle()
 	}
-	return bucketload.DatabaseError("finish", err)
+	return during("finish", bucketload.DatabaseError("finish", err))
 }
 
 // check judges what was copied: every file has its fate, the tolerance holds,
@@ -201,6 +202,9 @@ func (s *Steps) swapOnce(ctx context.Context, run string, load *bucketload.Load,
 		if err := ledger.Settle(ctx, tx, run); err != nil {
 			return err
 		}
+		if err := appeared(ctx, tx, load); err != nil {
+			return err
+		}
 		old, err := table.Swap(ctx, tx, load, run, steps, backup, replaces)
 		if err != nil {
 			return err
@@ -211,6 +215,20 @@ func (s *Steps) swapOnce(ctx context.Context, run string, load *bucketload.Load,
 		}
 		return ledger.Publish(ctx, tx, run, load.Table, p)
 	})
+}
+
+// appeared refuses to append by a swap once there is a table to append to.
+func appeared(ctx context.Context, tx pgx.Tx, load *bucketload.Load) error {
+	if load.Mode != bucketload.ModeAppend {
+		return nil
+	}
+	there, err := table.Exists(ctx, tx, load.Table)
+	if err != nil || !there {
+		return err
+	}
+	return &bucketload.Error{Op: "swap", Code: bucketload.CodeConflict,
+		Message: fmt.Sprintf("somebody has created %s since the load began, and an append replaces nothing", load.Table),
+		Hint:    "load again, to append to it: bucketload load " + load.Key}
 }
 
 // backup chooses the name for the table that is live now: its own in the
@@ -242,9 +260,9 @@ func (s *Steps) backup(ctx context.Context, load *bucketload.Load) (name bucketl
 func (s *Steps) sweep(ctx context.Context, run string, load *bucketload.Load) {
 	outdated, err := s.Ledger.Outdated(ctx, load.Table, run)
 	for _, old := range outdated {
-		if err = errors.Join(err, table.DropStaging(ctx, s.Pool, old)); err == nil {
-			s.Log.Info("dropped the staging table of an earlier run", "run", old)
-		}
+		// What a dead process left behind holds its lock on the table.
+		_, endErr := s.Ledger.EndCopies(ctx, old)
+		err = errors.Join(err, endErr, table.DropStaging(ctx, s.Pool, old))
 	}
 	if err != nil {
 		s.Log.Warn("staging tables of earlier runs are still there", "error", err)

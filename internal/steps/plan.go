@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,8 @@ type PlanInput struct {
 	Load *bucketload.Load
 }
 
-// PlanOutput counts what the run is to load.
+// PlanOutput counts what the run is to load, whether it is loaded already or
+// not; Batches are those still to be copied.
 type PlanOutput struct {
 	Run     string
 	Files   int64
@@ -34,10 +36,11 @@ type PlanOutput struct {
 // Plan begins the run in the ledger and lists its objects into batches. What
 // would make the load fail in the end is found here: nothing to load, a table
 // that cannot be swapped.
-func (s *Steps) Plan(ctx context.Context, in PlanInput) (PlanOutput, error) {
+func (s *Steps) Plan(ctx context.Context, in PlanInput) (out PlanOutput, err error) {
+	defer func() { err = during("plan", err) }()
 	state := ledger.StatePlan
 	s.Progress.State.Store(&state)
-	out := PlanOutput{Run: in.Run}
+	out.Run = in.Run
 	live, err := table.Inspect(ctx, s.Pool, in.Load.Table)
 	if err != nil {
 		return out, err
@@ -45,10 +48,8 @@ func (s *Steps) Plan(ctx context.Context, in PlanInput) (PlanOutput, error) {
 	if err := s.swappable(ctx, in.Load, live); err != nil {
 		return out, err
 	}
-	var listing listing
 	err = s.Ledger.WritePlan(ctx, in.Run, func(w *ledger.Listing) error {
-		var err error
-		listing, err = s.list(ctx, in.Load, live != nil, w.Add)
+		_, err := s.list(ctx, in.Load, live != nil, w.Add)
 		return err
 	})
 	if err != nil {
@@ -62,10 +63,25 @@ func (s *Steps) Plan(ctx context.Context, in PlanInput) (PlanOutput, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Files, out.Skipped, out.Bytes, out.Batches = r.Files.Planned, r.Files.Skipped, listing.bytes, len(open)
+	out.Files, out.Skipped, out.Batches = r.Files.Planned, r.Files.Skipped, len(open)
+	var settled int64
+	err = s.Ledger.Files(ctx, in.Run, "", func(f *bucketload.File) error {
+		switch f.State {
+		case bucketload.FileLoaded, bucketload.FileFailed:
+			settled += f.Bytes
+			out.Bytes += f.Bytes
+		case bucketload.FilePlanned:
+			out.Bytes += f.Bytes
+		}
+		return nil
+	})
 	s.Progress.PlannedFiles.Store(out.Files)
 	s.Progress.PlannedBytes.Store(out.Bytes)
-	return out, nil
+	s.Progress.LoadedFiles.Store(r.Files.Loaded)
+	s.Progress.FailedFiles.Store(r.Files.Failed)
+	s.Progress.Rows.Store(r.Rows.Loaded)
+	s.Progress.Bytes.Store(settled)
+	return out, err
 }
 
 // swappable refuses a load whose swap could not be done.
@@ -121,10 +137,12 @@ func nothingToLoad(load *bucketload.Load, l listing) error {
 	e := &bucketload.Error{Op: "plan", Code: bucketload.CodeEmpty, Message: "no object matches " + strings.Join(load.From, " "),
 		Hint: "check the URI (a prefix ends at a /), or set allow_empty: true if an empty table is right"}
 	if l.skipped > 0 {
-		endings := slices.SortedFunc(maps.Keys(l.endings), func(a, b string) int { return int(l.endings[b] - l.endings[a]) })
+		endings := slices.SortedFunc(maps.Keys(l.endings), func(a, b string) int {
+			return cmp.Or(cmp.Compare(l.endings[b], l.endings[a]), cmp.Compare(a, b))
+		})
 		e.Message = fmt.Sprintf("none of the %d objects at %s has a name that fits format csv (they end in %s)",
 			l.skipped, strings.Join(load.From, " "), strings.Join(endings[:min(3, len(endings))], ", "))
-		e.Hint = "name them with a glob, for example --from '" + strings.TrimRight(load.From[0], "/") + "/*" + endings[0] + "'"
+		e.Hint = "name them with a glob, for example --from '" + strings.TrimRight(load.From[0], "/*") + "/*" + endings[0] + "'"
 	}
 	return e
 }

@@ -18,7 +18,8 @@ type RunInput struct{ Run string }
 // Prepare resolves the run's columns and creates its staging table. An append
 // to a table that is there goes straight into it; to one that is not, it is a
 // replace of nothing.
-func (s *Steps) Prepare(ctx context.Context, in RunInput) error {
+func (s *Steps) Prepare(ctx context.Context, in RunInput) (err error) {
+	defer func() { err = during("prepare", err) }()
 	if err := s.enter(ctx, in.Run, ledger.StatePrepare); err != nil {
 		return err
 	}

@@ -39,10 +39,12 @@ type PreviewShape struct {
 }
 
 // PreviewColumn is a column of the table. Source is the header it is read
-// from, or empty where the database fills it.
+// from, or empty where the database fills it; Others are the headers that it
+// may have instead.
 type PreviewColumn struct {
 	Name     string   `json:"name"`
-	Source   []string `json:"source"`
+	Source   string   `json:"source"`
+	Others   []string `json:"other_sources,omitempty"`
 	Type     string   `json:"type"`
 	Evidence string   `json:"evidence"`
 	NullIf   []string `json:"null_if,omitempty"`
@@ -61,7 +63,8 @@ const (
 // Preview finds out what a load would do, and writes nothing. Where the load
 // would be refused, the error says so and the preview shows the rest, if there
 // is one.
-func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (*Preview, error) {
+func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview, err error) {
+	defer func() { err = during("plan", err) }()
 	live, err := table.Inspect(ctx, s.Pool, load.Table)
 	if err != nil {
 		return nil, err
@@ -113,7 +116,10 @@ func (p *Preview) describe(r *Resolution) {
 	}
 	for _, t := range r.Table {
 		c := filled[t.Name]
-		column := PreviewColumn{Name: t.Name, Source: c.From, Type: t.Type, Evidence: r.Evidence[t.Name], NullIf: c.NullIf}
+		column := PreviewColumn{Name: t.Name, Type: t.Type, Evidence: r.Evidence[t.Name], NullIf: c.NullIf}
+		if len(c.From) > 0 {
+			column.Source, column.Others = c.From[0], c.From[1:]
+		}
 		if len(c.NullIf) == 0 {
 			column.Proposed = r.Sentinels[t.Name].Sentinels
 		}
@@ -133,7 +139,11 @@ func (s *Steps) ddl(ctx context.Context, p *Preview, load *bucketload.Load, live
 		return err
 	}
 	for _, step := range steps {
-		p.DDL = append(p.DDL, step.SQL)
+		sql := step.SQL
+		if step.Definition != "" {
+			sql += " -- as on the live table, unless the load makes the same"
+		}
+		p.DDL = append(p.DDL, sql)
 	}
 	p.DDL = append(p.DDL, "ANALYZE "+table.Quote(staging))
 	return nil
@@ -170,8 +180,8 @@ type Guess struct {
 func (s *Steps) Guess(ctx context.Context, load *bucketload.Load) (*Guess, error) {
 	listing, err := s.list(ctx, load, false, func(ledger.Planned) error { return nil })
 	if err != nil {
-		return nil, err
+		return nil, during("init", err)
 	}
 	r, err := s.fromFiles(ctx, load, nil, listing.sample)
-	return &Guess{Resolution: r, Files: listing.files}, err
+	return &Guess{Resolution: r, Files: listing.files}, during("init", err)
 }

@@ -19,6 +19,7 @@ const (
 	sampleHead        = 48 << 10 // bytes from the start of each
 	sampleInside      = 16 << 10 // bytes from the middle and the end of a bigger one
 	sampleRows        = 100      // rows from each of these places
+	sampleBlock       = 1 << 20  // bytes from the start of a compressed one whose first block is longer: bzip2's are up to 900 kB
 	sampleConcurrency = 16       // objects at once
 	sampleInflated    = 8 * sampleHead
 )
@@ -67,24 +68,25 @@ func (s *Steps) readSamples(ctx context.Context, load *bucketload.Load, objects 
 
 func readSample(ctx context.Context, store *source.Store, o bucketload.Object) sample {
 	s := sample{object: o}
-	head, err := readRange(ctx, store, o, 0, min(o.Size, sampleHead))
+	head, err := readRange(ctx, store, o, 0, sampleHead)
 	if err != nil {
 		s.err = err
 		return s
 	}
-	plain, compression, err := decode.Decompress(bytes.NewReader(head), o.URI)
-	if err != nil {
-		s.err = err
-		return s
+	var compression string
+	s.head, compression, err = inflate(head, o.URI)
+	if compression != "" && len(s.head) == 0 && o.Size > sampleHead {
+		if head, s.err = readRange(ctx, store, o, 0, sampleBlock); s.err != nil {
+			return s
+		}
+		s.head, _, err = inflate(head, o.URI)
 	}
-	defer plain.Close() //nolint:errcheck // reading from memory
-	// The compressed head ends in the middle of the stream; what comes before counts.
-	s.head, err = io.ReadAll(io.LimitReader(plain, sampleInflated))
+	// A compressed head may end in the middle of the stream; what comes before counts.
 	if err != nil && len(s.head) == 0 {
 		s.err = err
 		return s
 	}
-	s.whole = o.Size <= sampleHead && len(s.head) < sampleInflated
+	s.whole = err == nil && o.Size <= sampleHead && len(s.head) < sampleInflated
 	if compression == "" && o.Size > sampleHead+2*sampleInside {
 		if s.middle, s.err = readRange(ctx, store, o, o.Size/2, sampleInside); s.err != nil {
 			return s
@@ -94,6 +96,17 @@ func readSample(ctx context.Context, store *source.Store, o bucketload.Object) s
 		}
 	}
 	return s
+}
+
+// inflate decompresses the beginning of an object as far as it goes.
+func inflate(head []byte, name string) (plain []byte, compression string, err error) {
+	r, compression, err := decode.Decompress(bytes.NewReader(head), name)
+	if err != nil {
+		return nil, compression, err
+	}
+	defer r.Close() //nolint:errcheck // reading from memory
+	plain, err = io.ReadAll(io.LimitReader(r, sampleInflated))
+	return plain, compression, err
 }
 
 func readRange(ctx context.Context, store *source.Store, o bucketload.Object, off, n int64) ([]byte, error) {

@@ -6,10 +6,13 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bucketload/bucketload"
@@ -24,6 +27,8 @@ type Steps struct {
 	Log      *slog.Logger
 	Progress Progress
 
+	patience time.Duration // settleTimeout, but in tests
+
 	mu     sync.Mutex
 	stores map[bucketload.S3]*source.Store
 	runs   map[string]*definition
@@ -31,12 +36,13 @@ type Steps struct {
 
 // New gives the steps over the database that pool connects to.
 func New(pool *pgxpool.Pool, log *slog.Logger) *Steps {
-	return &Steps{Pool: pool, Ledger: ledger.New(pool), Log: log,
+	return &Steps{Pool: pool, Ledger: ledger.New(pool), Log: log, patience: settleTimeout,
 		stores: map[bucketload.S3]*source.Store{}, runs: map[string]*definition{}}
 }
 
-// Progress is what the steps of this process have done, to be read at any
-// time. Files and Rows count what is committed, Bytes what has been read.
+// Progress is how far the run is that this process conducts, to be read at any
+// time. Files and Rows count what is committed; Bytes what has been read, and
+// once a batch is committed its files' sizes.
 type Progress struct {
 	State        atomic.Pointer[string]
 	PlannedFiles atomic.Int64
@@ -65,7 +71,6 @@ type definition struct {
 	load    *bucketload.Load
 	layout  *Layout
 	staging bool
-	planned int64 // files
 }
 
 // target is the table that the run's copies write to.
@@ -88,7 +93,7 @@ func (s *Steps) definition(ctx context.Context, run string) (*definition, error)
 	if err != nil {
 		return nil, err
 	}
-	d = &definition{load: r.Load, layout: new(Layout), staging: r.Staging, planned: r.Files.Planned}
+	d = &definition{load: r.Load, layout: new(Layout), staging: r.Staging}
 	prepared, err := s.Ledger.Columns(ctx, run, d.layout)
 	if err != nil {
 		return nil, err
@@ -102,10 +107,28 @@ func (s *Steps) definition(ctx context.Context, run string) (*definition, error)
 	return d, nil
 }
 
+// during names the step in an error that has no Op, and knows a connection
+// that broke while it waited for a reply: pgx may say of it that it is closed,
+// which is a connection's state and no network error.
+func during(op string, err error) error {
+	known, ok := errors.AsType[*bucketload.Error](err)
+	if !ok {
+		return err
+	}
+	e := *known
+	if e.Op == "" {
+		e.Op = op
+	}
+	if e.Code == bucketload.CodeDatabase && pgconn.SafeToRetry(err) {
+		e.Code, e.Transient = bucketload.CodeConnect, true
+	}
+	return &e
+}
+
 // enter moves the run to a state.
 func (s *Steps) enter(ctx context.Context, run, state string) error {
 	s.Progress.State.Store(&state)
-	return s.Ledger.Enter(ctx, run, state)
+	return during("ledger", s.Ledger.Enter(ctx, run, state))
 }
 
 // Reset begins anew, for the next run.

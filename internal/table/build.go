@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -27,8 +29,8 @@ type Step struct {
 }
 
 // Steps gives the statements that finish the run's staging table, in order:
-// the primary key, indexes, constraints and statistics of the load, then what
-// of these the live table has and the load does not name, then the load's SQL.
+// the primary key, indexes, constraints, statistics and SQL of the load, then
+// what of these the live table has and the load did not make.
 func Steps(ctx context.Context, q Queryer, load *bucketload.Load, run string, live *Live) ([]Step, error) {
 	staging := bucketload.StagingTable(run)
 	t := Quote(staging)
@@ -51,17 +53,22 @@ func Steps(ctx context.Context, q Queryer, load *bucketload.Load, run string, li
 		name := Quote(bucketload.TableName{Schema: staging.Schema, Name: fmt.Sprintf("%s_stat%d", staging.Name, i+1)})
 		add("statistics", "CREATE STATISTICS "+name+" "+statisticsBody(definition)+" FROM "+t)
 	}
-	if live != nil {
-		carried, err := carriedSteps(ctx, q, live.OID, staging, len(load.PrimaryKey) > 0)
-		if err != nil {
-			return nil, err
-		}
-		steps = append(steps, carried...)
-	}
 	for _, sql := range load.BeforeSwapSQL {
 		add("before_swap_sql", strings.NewReplacer("{staging}", t, "{table}", Quote(load.Table)).Replace(sql))
 	}
-	return steps, nil
+	if live == nil {
+		return steps, nil
+	}
+	carried, err := carried(ctx, q, live.OID, load, run)
+	return append(steps, carried...), err
+}
+
+// Missing gives the steps of now that carry something over which then, made
+// earlier for the same run, does not.
+func Missing(then, now []Step) []Step {
+	return slices.DeleteFunc(slices.Clone(now), func(n Step) bool {
+		return n.Definition == "" || slices.ContainsFunc(then, func(t Step) bool { return t.Key == n.Key && t.Definition == n.Definition })
+	})
 }
 
 // Lost gives what the live table has on columns that the new one lacks.
@@ -77,7 +84,7 @@ func Lost(steps []Step, columns []Column) []string {
 	return lost
 }
 
-var unique = regexp.MustCompile(`(?i)^\s*unique\s+`)
+var unique = regexp.MustCompile(`(?i)^\s*unique\b\s*`)
 
 // indexDDL makes a statement of "(a, b)", "using gin (c)" or "unique (a) where b".
 func indexDDL(definition, table string) string {
@@ -87,80 +94,151 @@ func indexDDL(definition, table string) string {
 	return "CREATE INDEX ON " + table + " " + definition
 }
 
-var on = regexp.MustCompile(`(?i)\bon\b`)
+var on = regexp.MustCompile(`(?i)^(\([a-z, ]*\)\s*)?on\b`)
 
 // statisticsBody makes "(kinds) on a, b", "a, b" or "(a, b)" what CREATE
-// STATISTICS wants between the name and FROM.
+// STATISTICS wants between the name and FROM. A lone expression needs two
+// pairs of parentheses.
 func statisticsBody(definition string) string {
 	d := strings.TrimSpace(definition)
 	if on.MatchString(d) {
 		return d
 	}
-	if inner, ok := strings.CutPrefix(d, "("); ok && strings.HasSuffix(inner, ")") {
-		d = strings.TrimSuffix(inner, ")")
+	if enclosed(d) {
+		d = d[1 : len(d)-1]
 	}
 	return "ON " + d
 }
 
-// carried lists a table's constraints, indexes and statistics objects: what it
-// is, its name, its definition without the names of it and of the table, and
-// its columns. The names that
-// pg_get_*def writes around a definition are known, so their length is too.
-const carried = `
-	SELECT 'constraint', conname, pg_get_constraintdef(c.oid), ARRAY(
-		SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)), ''
-	FROM pg_constraint c WHERE conrelid = $1 AND contype IN ('p', 'u', 'x', 'c', 'f')
-	UNION ALL
-	SELECT 'index', i.relname, substr(pg_get_indexdef(i.oid), length(format('CREATE %sINDEX %I ON %I.%I ',
-		CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END, i.relname, n.nspname, t.relname)) + 1), ARRAY(
-		SELECT attname FROM pg_attribute WHERE attrelid = x.indrelid AND attnum = ANY (x.indkey)),
-		CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END
-	FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-	WHERE x.indrelid = $1 AND x.indisvalid AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.oid AND c.conrelid = $1)
-	UNION ALL
-	SELECT 'statistics', s.stxname, left(substr(pg_get_statisticsobjdef(s.oid), length(format('CREATE STATISTICS %I.%I ', n.nspname, s.stxname)) + 1),
-		-length(' FROM ' || s.stxrelid::regclass)), ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = s.stxrelid AND attnum = ANY (s.stxkeys)), ''
-	FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE s.stxrelid = $1
-	ORDER BY 1, 2`
+// enclosed says whether the first parenthesis closes at the end.
+func enclosed(s string) bool {
+	depth := 0
+	for i := range len(s) {
+		switch s[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		if depth == 0 {
+			return i > 0 && i == len(s)-1
+		}
+	}
+	return false
+}
 
-func carriedSteps(ctx context.Context, q Queryer, oid uint32, staging bucketload.TableName, hasPrimaryKey bool) ([]Step, error) {
-	rows, err := q.Query(ctx, carried, oid)
+// part is a constraint, an index or a statistics object of a table.
+type part struct {
+	Kind       string
+	Name       string
+	Definition string   // without the names of the part and its table
+	Unique     string   // "UNIQUE " for such an index
+	Columns    []string // that it needs
+	Comment    string   // as an SQL literal; "" is none
+	Options    string   // storage parameters that Definition leaves out
+	Clustered  bool     // CLUSTER goes by it
+	Replica    bool     // it is the replica identity
+}
+
+// key says what the part is, for people and to find it again.
+func (p part) key() string { return p.Kind + " " + quote(p.Name) + " of the live table" }
+
+// parts lists what a table has. The names that pg_get_*def writes around a
+// definition are known, so their length is too.
+func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
+	rows, err := q.Query(ctx, `
+		SELECT 'constraint', conname, pg_get_constraintdef(c.oid), '', ARRAY(
+			SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)),
+			coalesce(quote_literal(obj_description(c.oid, 'pg_constraint')), ''),
+			coalesce((SELECT string_agg(format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ')
+				FROM unnest(i.reloptions) o WHERE contype <> 'x'), ''),
+			coalesce(x.indisclustered, false), coalesce(x.indisreplident, false)
+		FROM pg_constraint c LEFT JOIN pg_index x ON x.indexrelid = conindid AND x.indrelid = conrelid LEFT JOIN pg_class i ON i.oid = x.indexrelid
+		WHERE conrelid = $1 AND contype IN ('p', 'u', 'x', 'c', 'f')
+		UNION ALL
+		SELECT 'index', i.relname, substr(pg_get_indexdef(i.oid), length(format('CREATE %sINDEX %I ON %I.%I ',
+			CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END, i.relname, n.nspname, t.relname)) + 1),
+			CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END, ARRAY(
+			SELECT attname FROM pg_depend d JOIN pg_attribute ON attrelid = d.refobjid AND attnum = d.refobjsubid
+			WHERE d.classid = 'pg_class'::regclass AND d.objid = i.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
+			ORDER BY attnum),
+			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''), '', x.indisclustered, x.indisreplident
+		FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+		WHERE x.indrelid = $1 AND x.indisvalid AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.oid AND c.conrelid = $1)
+		UNION ALL
+		SELECT 'statistics', s.stxname, left(substr(pg_get_statisticsobjdef(s.oid), length(format('CREATE STATISTICS %I.%I ', n.nspname, s.stxname)) + 1),
+			-length(' FROM ' || s.stxrelid::regclass)), '', ARRAY(
+			SELECT attname FROM pg_depend d JOIN pg_attribute ON attrelid = d.refobjid AND attnum = d.refobjsubid
+			WHERE d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
+			ORDER BY attnum),
+			coalesce(quote_literal(obj_description(s.oid, 'pg_statistic_ext')), ''), '', false, false
+		FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE s.stxrelid = $1
+		ORDER BY 1, 2`, oid)
 	if err != nil {
 		return nil, bucketload.DatabaseError("finish", err)
 	}
-	defer rows.Close()
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[part])
+	return list, bucketload.DatabaseError("finish", err)
+}
+
+// carriedPrefix begins the names that carried parts have until the swap gives
+// them their own.
+func carriedPrefix(run string) string { return "c_" + run + "_" }
+
+// carried gives the steps that make on staging what the live table has. A
+// primary key of the load's own takes the place of the live one.
+func carried(ctx context.Context, q Queryer, oid uint32, load *bucketload.Load, run string) ([]Step, error) {
+	all, err := parts(ctx, q, oid)
+	if err != nil {
+		return nil, err
+	}
+	staging := bucketload.StagingTable(run)
 	t := Quote(staging)
 	var steps []Step
-	for rows.Next() {
-		var kind, name, definition, unique string
-		var columns []string
-		if err := rows.Scan(&kind, &name, &definition, &columns, &unique); err != nil {
-			return nil, bucketload.DatabaseError("finish", err)
+	for _, p := range all {
+		if len(load.PrimaryKey) > 0 && strings.HasPrefix(p.Definition, "PRIMARY KEY ") {
+			continue
 		}
-		if hasPrimaryKey && strings.HasPrefix(definition, "PRIMARY KEY ") {
-			continue // the load's own takes its place
-		}
-		s := Step{Key: kind + " " + quote(name) + " of the live table", Definition: unique + definition, Final: name, Columns: columns,
-			Name: fmt.Sprintf("%s_c%d", staging.Name, len(steps)+1)}
-		switch kind {
+		hash := fnv.New64a()
+		hash.Write([]byte(p.key()))
+		s := Step{Key: p.key(), Definition: p.Unique + p.Definition, Final: p.Name, Columns: p.Columns,
+			Name: carriedPrefix(run) + strconv.FormatUint(hash.Sum64(), 36)}
+		name := quote(s.Name)
+		inSchema := Quote(bucketload.TableName{Schema: staging.Schema, Name: s.Name})
+		commented := inSchema
+		switch p.Kind {
 		case "constraint":
-			s.SQL = "ALTER TABLE " + t + " ADD CONSTRAINT " + quote(s.Name) + " " + definition
+			s.SQL = "ALTER TABLE " + t + " ADD CONSTRAINT " + name + " " + p.Definition
+			commented = name + " ON " + t
 		case "index":
-			s.SQL = "CREATE " + unique + "INDEX " + quote(s.Name) + " ON " + t + " " + definition
+			s.SQL = "CREATE " + p.Unique + "INDEX " + name + " ON " + t + " " + p.Definition
 		case "statistics":
-			s.SQL = "CREATE STATISTICS " + Quote(bucketload.TableName{Schema: staging.Schema, Name: s.Name}) + " " + definition + " FROM " + t
+			s.SQL = "CREATE STATISTICS " + inSchema + " " + p.Definition + " FROM " + t
+		}
+		if p.Options != "" {
+			s.SQL += ";\nALTER INDEX " + inSchema + " SET (" + p.Options + ")"
+		}
+		if p.Clustered {
+			s.SQL += ";\nALTER TABLE " + t + " CLUSTER ON " + name
+		}
+		if p.Replica {
+			s.SQL += ";\nALTER TABLE " + t + " REPLICA IDENTITY USING INDEX " + name
+		}
+		if p.Comment != "" {
+			s.SQL += ";\nCOMMENT ON " + strings.ToUpper(p.Kind) + " " + commented + " IS " + p.Comment
 		}
 		steps = append(steps, s)
 	}
-	return steps, bucketload.DatabaseError("finish", rows.Err())
+	return steps, nil
 }
 
 // Build runs one step on the run's staging table, unless it is to carry
-// something over that is there by the same definition.
+// something over that the load made by itself: by the same definition, or
+// another one under that name.
 func Build(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, step Step) error {
 	if step.Definition != "" {
-		there, err := has(ctx, tx, bucketload.StagingTable(run), step.Definition)
-		if err != nil || there {
+		made, err := made(ctx, tx, run, step)
+		if err != nil || made {
 			return err
 		}
 	}
@@ -168,15 +246,15 @@ func Build(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, st
 	return buildError(err, load, run, step)
 }
 
-func has(ctx context.Context, tx pgx.Tx, table bucketload.TableName, definition string) (bool, error) {
+func made(ctx context.Context, tx pgx.Tx, run string, step Step) (bool, error) {
 	var oid uint32
-	if err := tx.QueryRow(ctx, `SELECT $1::text::regclass::oid`, Quote(table)).Scan(&oid); err != nil {
+	if err := tx.QueryRow(ctx, `SELECT $1::text::regclass::oid`, Quote(bucketload.StagingTable(run))).Scan(&oid); err != nil {
 		return false, bucketload.DatabaseError("finish", err)
 	}
-	var there bool
-	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM (`+carried+`) AS c(kind, name, definition, columns, uniq)
-		WHERE uniq || definition = $2)`, oid, definition).Scan(&there)
-	return there, bucketload.DatabaseError("finish", err)
+	all, err := parts(ctx, tx, oid)
+	return slices.ContainsFunc(all, func(p part) bool {
+		return !strings.HasPrefix(p.Name, carriedPrefix(run)) && (p.Unique+p.Definition == step.Definition || p.key() == step.Key)
+	}), err
 }
 
 func buildError(err error, load *bucketload.Load, run string, step Step) error {

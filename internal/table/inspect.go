@@ -28,10 +28,13 @@ type Column struct {
 	OID       uint32
 	TypMod    int32
 	NotNull   bool
-	Default   string // an SQL expression; "" is none
-	Identity  string // "a" always, "d" by default, "" is none
-	Generated bool   // Default is what it is generated from
-	Collation string // quoted; "" is the type's own
+	Default   string   // an SQL expression; "" is none
+	Identity  string   // "a" always, "d" by default, "" is none
+	Generated bool     // Default is what it is generated from
+	Virtual   bool     // generated when read, not stored
+	Collation string   // quoted; "" is the type's own
+	Sequence  string   // the options of an identity's sequence; "" is the usual ones
+	Settings  []string // what ALTER COLUMN sets beside: storage, compression, statistics
 }
 
 // Filled says whether the database fills the column where a load does not.
@@ -54,16 +57,16 @@ func Inspect(ctx context.Context, q Queryer, name bucketload.TableName) (*Live, 
 	live := &Live{}
 	var kind string
 	err := q.QueryRow(ctx, `
-		SELECT c.oid, c.relkind::text, pg_total_relation_size(c.oid), c.reltuples::bigint
+		SELECT c.oid, c.relkind::text, coalesce(pg_total_relation_size(c.oid), 0), c.reltuples::bigint
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = $1 AND c.relname = $2`, name.Schema, name.Name).Scan(&live.OID, &kind, &live.Bytes, &live.Rows)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
+		return nil, schemaExists(ctx, q, name.Schema)
 	}
 	if err != nil {
 		return nil, bucketload.DatabaseError("plan", err)
 	}
-	if what, ok := map[string]string{"v": "a view", "m": "a materialized view", "p": "a partitioned table", "f": "a foreign table",
+	if what, ok := map[string]string{"v": "a view", "m": "a materialized view", "f": "a foreign table",
 		"S": "a sequence", "i": "an index", "I": "an index", "c": "a composite type"}[kind]; ok {
 		return nil, &bucketload.Error{Op: "plan", Code: bucketload.CodeDependents,
 			Message: fmt.Sprintf("%s is %s, and only an ordinary table can be loaded", name, what),
@@ -72,16 +75,43 @@ func Inspect(ctx context.Context, q Queryer, name bucketload.TableName) (*Live, 
 	if live.Columns, err = Columns(ctx, q, name); err != nil {
 		return nil, err
 	}
-	live.Dependents, err = dependents(ctx, q, live.OID)
+	if live.Dependents, err = dependents(ctx, q, live.OID); kind == "p" {
+		live.Dependents = append(live.Dependents, "its partitions")
+	}
 	return live, err
+}
+
+// schemaExists is nil where it does: a load makes its table, not the schema.
+func schemaExists(ctx context.Context, q Queryer, schema string) error {
+	var there bool
+	err := q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, schema).Scan(&there)
+	if err != nil || there {
+		return bucketload.DatabaseError("plan", err)
+	}
+	return &bucketload.Error{Op: "plan", Code: bucketload.CodeUsage, Message: fmt.Sprintf("there is no schema %q", schema),
+		Hint: "create it: CREATE SCHEMA " + quote(schema)}
 }
 
 // Columns reads a table's columns in their order.
 func Columns(ctx context.Context, q Queryer, name bucketload.TableName) ([]Column, error) {
 	rows, err := q.Query(ctx, `
 		SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.atttypmod, a.attnotnull,
-			coalesce(pg_get_expr(d.adbin, d.adrelid), ''), a.attidentity::text, a.attgenerated <> '',
-			CASE WHEN a.attcollation <> t.typcollation THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) ELSE '' END
+			coalesce(pg_get_expr(d.adbin, d.adrelid), ''), a.attidentity::text, a.attgenerated <> '', a.attgenerated = 'v',
+			CASE WHEN a.attcollation <> t.typcollation THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) ELSE '' END,
+			coalesce((SELECT format('START WITH %s INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s', seqstart, seqincrement, seqmin, seqmax, seqcache)
+					|| CASE WHEN seqcycle THEN ' CYCLE' ELSE '' END
+				FROM pg_depend o JOIN pg_sequence s ON s.seqrelid = o.objid
+				WHERE o.classid = 'pg_class'::regclass AND o.refclassid = 'pg_class'::regclass AND o.refobjid = a.attrelid
+				  AND o.refobjsubid = a.attnum AND o.deptype = 'i'
+				  AND ((seqstart, seqincrement, seqmin, seqcache, seqcycle) <> (1, 1, 1, 1, false)
+					OR seqmax <> CASE seqtypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE 9223372036854775807 END)), ''),
+			array_remove(ARRAY[
+				CASE WHEN a.attstorage <> t.typstorage THEN 'SET STORAGE '
+					|| CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
+				CASE a.attcompression WHEN 'p' THEN 'SET COMPRESSION pglz' WHEN 'l' THEN 'SET COMPRESSION lz4' END,
+				CASE WHEN a.attstattarget >= 0 THEN 'SET STATISTICS ' || a.attstattarget END,
+				(SELECT 'SET (' || string_agg(format('%s = %L', split_part(v, '=', 1), substr(v, strpos(v, '=') + 1)), ', ') || ')'
+					FROM unnest(a.attoptions) v)], NULL)
 		FROM pg_attribute a
 		JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_type t ON t.oid = a.atttypid
@@ -93,7 +123,7 @@ func Columns(ctx context.Context, q Queryer, name bucketload.TableName) ([]Colum
 		return nil, bucketload.DatabaseError("plan", err)
 	}
 	columns, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Column, err error) {
-		return c, row.Scan(&c.Name, &c.Type, &c.OID, &c.TypMod, &c.NotNull, &c.Default, &c.Identity, &c.Generated, &c.Collation)
+		return c, row.Scan(&c.Name, &c.Type, &c.OID, &c.TypMod, &c.NotNull, &c.Default, &c.Identity, &c.Generated, &c.Virtual, &c.Collation, &c.Sequence, &c.Settings)
 	})
 	return columns, bucketload.DatabaseError("plan", err)
 }
@@ -102,9 +132,13 @@ func Columns(ctx context.Context, q Queryer, name bucketload.TableName) ([]Colum
 // be lost, if another took its place.
 func dependents(ctx context.Context, q Queryer, oid uint32) ([]string, error) {
 	rows, err := q.Query(ctx, `
-		SELECT CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || v.oid::regclass
-		FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class
-		WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND v.oid <> $1
+		WITH ref AS ( -- what refers to the table or to its row type
+			SELECT d.classid, d.objid, d.objsubid, d.deptype FROM pg_class c JOIN pg_type t ON t.oid = c.reltype, pg_depend d
+			WHERE c.oid = $1 AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+				OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)))
+		SELECT CASE v.relkind WHEN 'm' THEN 'materialized view ' WHEN 'v' THEN 'view ' ELSE 'rule ' || quote_ident(r.rulename) || ' of ' END || v.oid::regclass
+		FROM ref JOIN pg_rewrite r ON r.oid = ref.objid JOIN pg_class v ON v.oid = r.ev_class
+		WHERE ref.classid = 'pg_rewrite'::regclass AND v.oid <> $1
 		UNION
 		SELECT 'rule ' || quote_ident(rulename) FROM pg_rewrite WHERE ev_class = $1
 		UNION
@@ -113,25 +147,41 @@ func dependents(ctx context.Context, q Queryer, oid uint32) ([]string, error) {
 		UNION
 		SELECT 'trigger ' || quote_ident(tgname) FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal
 		UNION
-		SELECT 'policy ' || quote_ident(polname) FROM pg_policy WHERE polrelid = $1
+		SELECT 'policy ' || quote_ident(polname) || CASE WHEN polrelid <> $1 THEN ' of ' || polrelid::regclass ELSE '' END
+		FROM ref JOIN pg_policy p ON p.oid = ref.objid WHERE ref.classid = 'pg_policy'::regclass
 		UNION
 		SELECT 'row level security' FROM pg_class WHERE oid = $1 AND (relrowsecurity OR relforcerowsecurity)
 		UNION
-		SELECT 'publication ' || quote_ident(p.pubname) FROM pg_publication_rel pr JOIN pg_publication p ON p.oid = pr.prpubid
-		WHERE pr.prrelid = $1
+		SELECT 'publication ' || quote_ident(p.pubname) FROM pg_publication_tables p
+		JOIN pg_class c ON c.relname = p.tablename JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = p.schemaname
+		WHERE c.oid = $1
+		UNION
+		SELECT 'subscription ' || quote_ident(s.subname) FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid
+		WHERE r.srrelid = $1
 		UNION
 		SELECT 'inheritance: child ' || inhrelid::regclass FROM pg_inherits WHERE inhparent = $1
 		UNION
 		SELECT CASE WHEN c.relispartition THEN 'partition of ' ELSE 'inheritance: parent ' END || i.inhparent::regclass
 		FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhrelid = $1
 		UNION
-		SELECT 'function ' || d.objid::regprocedure FROM pg_depend d
-		JOIN pg_type t ON t.typrelid = $1 AND d.refobjid IN (t.oid, t.typarray)
-		WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_type'::regclass
+		SELECT 'function ' || objid::regprocedure FROM ref WHERE classid = 'pg_proc'::regclass
 		UNION
 		SELECT 'column ' || quote_ident(a.attname) || ' of ' || a.attrelid::regclass || ', which has its row type'
 		FROM pg_attribute a JOIN pg_type t ON t.typrelid = $1 AND a.atttypid IN (t.oid, t.typarray)
 		WHERE a.attrelid <> $1 AND a.attnum > 0 AND NOT a.attisdropped
+		UNION
+		SELECT 'extension ' || quote_ident(e.extname) || ', which it belongs to' FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+		WHERE d.classid = 'pg_class'::regclass AND d.objid = $1 AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+		UNION
+		SELECT 'type ' || reloftype::regtype || ', which it is made of' FROM pg_class WHERE oid = $1 AND reloftype <> 0
+		UNION
+		SELECT 'security label of ' || provider FROM pg_seclabel WHERE classoid = 'pg_class'::regclass AND objoid = $1
+		UNION -- and whatever else there is; not the table's own parts
+		SELECT pg_describe_object(classid, objid, objsubid) FROM ref WHERE deptype = 'n' AND CASE classid
+			WHEN 'pg_attrdef'::regclass THEN NOT EXISTS (SELECT FROM pg_attrdef WHERE oid = objid AND adrelid = $1)
+			WHEN 'pg_constraint'::regclass THEN NOT EXISTS (SELECT FROM pg_constraint WHERE oid = objid AND (conrelid = $1 OR contype = 'f'))
+			WHEN 'pg_class'::regclass THEN EXISTS (SELECT FROM pg_index WHERE indexrelid = objid AND indrelid <> $1)
+			ELSE classid <> ALL (ARRAY['pg_rewrite', 'pg_trigger', 'pg_policy', 'pg_proc', 'pg_statistic_ext', 'pg_publication_rel']::regclass[]::oid[]) END
 		ORDER BY 1`, oid)
 	if err != nil {
 		return nil, bucketload.DatabaseError("plan", err)

@@ -59,24 +59,32 @@ func (s *swap) do(ctx context.Context, backupName bucketload.TableName, replaces
 	if err != nil {
 		return nil, err
 	}
-	stagingOID, err := s.oid(ctx, s.staging)
+	staging, err := s.oid(ctx, s.staging)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, &bucketload.Error{Op: "swap", Code: bucketload.CodeConflict, Message: fmt.Sprintf("the staging table %s is gone", s.staging),
+			Hint: "load again: bucketload load " + s.load.Key}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.dress(ctx, live, stagingOID); err != nil {
+	if live == nil {
+		if err := s.moveIn(ctx, staging, nil); err != nil {
+			return nil, err
+		}
+		return nil, s.defaultGrants(ctx, staging)
+	}
+	serials, err := s.releaseSequences(ctx, live.OID)
+	if err != nil {
 		return nil, err
 	}
-	var backup *Backup
-	var serials []string
-	if live != nil {
-		if serials, err = s.releaseSequences(ctx, live.OID); err != nil {
-			return nil, err
-		}
-		if backup, err = s.moveAway(ctx, live, backupName, replaces); err != nil {
-			return nil, err
-		}
+	backup, err := s.moveAway(ctx, live, backupName, replaces)
+	if err != nil {
+		return nil, err
 	}
-	if err := s.moveIn(ctx, stagingOID); err != nil {
+	if err := s.moveIn(ctx, staging, live); err != nil {
+		return nil, err
+	}
+	if err := s.dress(ctx, staging, live); err != nil {
 		return nil, err
 	}
 	return backup, s.exec(ctx, serials...)
@@ -95,7 +103,19 @@ func (s *swap) lock(ctx context.Context) (*Live, error) {
 	if live, err = Inspect(ctx, s.tx, s.load.Table); err != nil || live == nil {
 		return nil, err
 	}
-	return live, Refuse(s.load.Table, live.Dependents)
+	if err := Refuse(s.load.Table, live.Dependents); err != nil {
+		return nil, err
+	}
+	now, err := carried(ctx, s.tx, live.OID, s.load, s.run)
+	if err != nil {
+		return nil, err
+	}
+	if missing := Missing(s.steps, now); len(missing) > 0 {
+		return nil, &bucketload.Error{Op: "swap", Code: bucketload.CodeDependents,
+			Message: fmt.Sprintf("%s has changed since its new rows were made ready, which lack the %s", s.load.Table, missing[0].Key),
+			Hint:    "load again: bucketload load " + s.load.Key}
+	}
+	return live, nil
 }
 
 // Refuse makes the error for a table that cannot be swapped; nil where nothing
@@ -109,53 +129,73 @@ func Refuse(name bucketload.TableName, dependents []string) error {
 		Hint:    "drop them before the load and make them again after it, or load into another table with --table"}
 }
 
-// dress gives staging what readers see on the live table beside its columns:
-// storage parameters, owner, grants, comments. A new table gets the grants
-// that ALTER DEFAULT PRIVILEGES gives in its schema.
-func (s *swap) dress(ctx context.Context, live *Live, staging uint32) error {
-	if err := s.exec(ctx, "ALTER TABLE "+Quote(s.staging)+" RESET (autovacuum_enabled)"); err != nil {
-		return err
-	}
-	if live == nil {
-		return s.execAll(ctx, `
-			SELECT format('GRANT %s ON %s TO %s%s', g.privilege_type, $1::oid::regclass,
-				CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
-				CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-			FROM pg_default_acl d, aclexplode(d.defaclacl) g
-			WHERE d.defaclobjtype = 'r' AND d.defaclnamespace = to_regnamespace(quote_ident($2)) AND pg_get_userbyid(d.defaclrole) = current_user`,
-			staging, s.load.Table.Schema)
-	}
+// defaultGrants gives a new table what ALTER DEFAULT PRIVILEGES gives in its
+// schema to the tables that this role makes there.
+func (s *swap) defaultGrants(ctx context.Context, oid uint32) error {
 	return s.execAll(ctx, `
+		SELECT format('GRANT %s ON %s TO %s%s', g.privilege_type, $1::oid::regclass,
+			CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+			CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+		FROM pg_default_acl d, aclexplode(d.defaclacl) g
+		WHERE d.defaclobjtype = 'r' AND d.defaclnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $2)
+		  AND pg_get_userbyid(d.defaclrole) = current_user`, oid, s.load.Table.Schema)
+}
+
+// dress gives the new table what readers see on the old one beside its
+// columns: owner, storage parameters, grants, comments. It stands in its
+// schema by now: its owner may have no rights in that of staging.
+func (s *swap) dress(ctx context.Context, oid uint32, live *Live) error {
+	if err := s.execAll(ctx, `
 		WITH t AS (SELECT $1::oid AS new, c.* FROM pg_class c WHERE c.oid = $2)
 		SELECT sql FROM (
-			SELECT 1, format('ALTER TABLE %s SET (%s)', new::regclass, (SELECT string_agg(format('%s = %L',
-				split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') FROM unnest(reloptions) o))
-			FROM t WHERE reloptions IS NOT NULL
-			UNION ALL
-			SELECT 2, format('ALTER TABLE %s OWNER TO %I', new::regclass, pg_get_userbyid(relowner))
+			SELECT 1, format('ALTER TABLE %s OWNER TO %I', new::regclass, pg_get_userbyid(relowner))
 			FROM t WHERE relowner <> (SELECT relowner FROM pg_class WHERE oid = new)
 			UNION ALL
-			SELECT 3, format('REVOKE ALL ON %s FROM %s', new::regclass, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
-			FROM t, pg_class n, aclexplode(n.relacl) g WHERE n.oid = t.new AND g.grantee <> n.relowner
+			SELECT 2, format('ALTER STATISTICS %I.%I OWNER TO %I', nspname, stxname, pg_get_userbyid(relowner))
+			FROM t JOIN pg_statistic_ext e ON e.stxrelid = new JOIN pg_namespace n ON n.oid = e.stxnamespace WHERE stxowner <> relowner
 			UNION ALL
-			SELECT 4, format('GRANT %s ON %s TO %s%s', g.privilege_type, new::regclass,
+			SELECT 3, format('ALTER TABLE %s SET (%s)', new::regclass, string_agg(format('%s%s = %L', prefix,
+				split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', '))
+			FROM t, LATERAL (SELECT '' AS prefix, unnest(reloptions) AS o UNION ALL
+				SELECT 'toast.', unnest(x.reloptions) FROM pg_class x WHERE x.oid = t.reltoastrelid) options GROUP BY new
+			UNION ALL
+			SELECT 4, format('ALTER TABLE %s REPLICA IDENTITY %s', new::regclass, CASE relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END)
+			FROM t WHERE relreplident IN ('f', 'n')
+		) s(step, sql) ORDER BY step, sql`, oid, live.OID); err != nil {
+		return err
+	}
+	// The grants of the new table are read once more, as its new owner changed them.
+	return s.execAll(ctx, `
+		WITH t AS (SELECT c.*, n.oid AS new, n.relacl AS newacl, n.relowner AS newowner FROM pg_class c, pg_class n WHERE n.oid = $1 AND c.oid = $2)
+		SELECT sql FROM (
+			SELECT 1, format('REVOKE ALL ON %s FROM %s', new::regclass, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
+			FROM t, aclexplode(coalesce(newacl, acldefault('r', newowner))) g WHERE relacl IS DISTINCT FROM newacl
+			UNION
+			SELECT 2, format('GRANT %s ON %s TO %s%s', g.privilege_type, new::regclass,
 				CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
 				CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-			FROM t, aclexplode(relacl) g WHERE g.grantee <> relowner
-			UNION ALL
-			SELECT 5, format('GRANT %s (%I) ON %s TO %s%s', g.privilege_type, a.attname, new::regclass,
+			FROM t, aclexplode(coalesce(relacl, acldefault('r', relowner))) g WHERE relacl IS DISTINCT FROM newacl
+			UNION
+			SELECT 3, format('GRANT %s (%I) ON %s TO %s%s', g.privilege_type, a.attname, new::regclass,
 				CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
 				CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
 			FROM t JOIN pg_attribute a ON a.attrelid = t.oid JOIN pg_attribute na ON na.attrelid = t.new AND na.attname = a.attname,
 				aclexplode(a.attacl) g
-			UNION ALL
-			SELECT 6, format('COMMENT ON TABLE %s IS %L', new::regclass, obj_description(t.oid, 'pg_class'))
+			UNION
+			SELECT 4, format('COMMENT ON TABLE %s IS %L', new::regclass, obj_description(t.oid, 'pg_class'))
 			FROM t WHERE obj_description(t.oid, 'pg_class') IS NOT NULL
-			UNION ALL
-			SELECT 7, format('COMMENT ON COLUMN %s.%I IS %L', new::regclass, a.attname, col_description(t.oid, a.attnum))
+			UNION
+			SELECT 5, format('COMMENT ON COLUMN %s.%I IS %L', new::regclass, a.attname, col_description(t.oid, a.attnum))
 			FROM t JOIN pg_attribute a ON a.attrelid = t.oid JOIN pg_attribute na ON na.attrelid = t.new AND na.attname = a.attname
 			WHERE a.attnum > 0 AND NOT a.attisdropped AND col_description(t.oid, a.attnum) IS NOT NULL
-		) s(step, sql) ORDER BY step, sql`, staging, live.OID)
+			UNION -- an identity goes on where the old one was
+			SELECT 6, format('SELECT setval(%L, %s)', ns.seqrelid::regclass, was)
+			FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attidentity <> '' JOIN pg_attribute na ON na.attrelid = t.new AND na.attname = a.attname
+			JOIN pg_depend o ON o.refobjid = t.oid AND o.refobjsubid = a.attnum AND o.classid = 'pg_class'::regclass AND o.refclassid = o.classid AND o.deptype = 'i'
+			JOIN pg_depend n ON n.refobjid = t.new AND n.refobjsubid = na.attnum AND n.classid = 'pg_class'::regclass AND n.refclassid = n.classid AND n.deptype = 'i'
+			JOIN pg_sequence ns ON ns.seqrelid = n.objid, pg_sequence_last_value(o.objid) was, pg_sequence_last_value(n.objid) now
+			WHERE was BETWEEN ns.seqmin AND ns.seqmax AND (now IS NULL OR CASE WHEN ns.seqincrement > 0 THEN was > now ELSE was < now END)
+		) s(step, sql) ORDER BY step, sql`, oid, live.OID)
 }
 
 // releaseSequences takes the sequences of serial columns off the live table,
@@ -193,7 +233,7 @@ func (s *swap) moveAway(ctx context.Context, live *Live, backup bucketload.Table
 	if err := s.makeRoom(ctx, backup, replaces); err != nil {
 		return nil, err
 	}
-	names, err := s.freeNames(ctx, live.OID, backup.Schema)
+	names, err := s.freeNames(ctx, live.OID, backup)
 	if err != nil {
 		return nil, err
 	}
@@ -259,18 +299,18 @@ func (s *swap) belongings(ctx context.Context, oid uint32) ([]belonging, error) 
 // freeNames renames what belongs to the table and has a name that is taken in
 // the schema it is about to move to. Statistics objects do not move with their
 // table: they are moved here.
-func (s *swap) freeNames(ctx context.Context, oid uint32, schema string) ([]Renamed, error) {
+func (s *swap) freeNames(ctx context.Context, oid uint32, backup bucketload.TableName) ([]Renamed, error) {
 	belongings, err := s.belongings(ctx, oid)
 	if err != nil {
 		return nil, err
 	}
 	renamed := []Renamed{}
 	for i, b := range belongings {
-		taken, err := s.taken(ctx, schema, b.Name)
+		taken, err := s.taken(ctx, b.Kind, backup.Schema, b.Name)
 		if err != nil {
 			return nil, err
 		}
-		if taken {
+		if taken || b.Kind != "statistics" && b.Name == backup.Name {
 			name := fmt.Sprintf("b_%s_%d", s.run, i+1)
 			if err := s.exec(ctx, b.alter()+" RENAME TO "+quote(name)); err != nil {
 				return nil, err
@@ -279,7 +319,7 @@ func (s *swap) freeNames(ctx context.Context, oid uint32, schema string) ([]Rena
 			b.Name = name
 		}
 		if b.Kind == "statistics" {
-			if err := s.exec(ctx, b.alter()+" SET SCHEMA "+quote(schema)); err != nil {
+			if err := s.exec(ctx, b.alter()+" SET SCHEMA "+quote(backup.Schema)); err != nil {
 				return nil, err
 			}
 		}
@@ -289,11 +329,12 @@ func (s *swap) freeNames(ctx context.Context, oid uint32, schema string) ([]Rena
 
 // moveIn gives staging the live table's place and everything on it the name
 // that it would have had there from the start.
-func (s *swap) moveIn(ctx context.Context, oid uint32) error {
-	live := s.load.Table
+func (s *swap) moveIn(ctx context.Context, oid uint32, live *Live) error {
+	place := s.load.Table
 	if err := s.exec(ctx,
-		"ALTER TABLE "+Quote(s.staging)+" SET SCHEMA "+quote(live.Schema),
-		"ALTER TABLE "+Quote(bucketload.TableName{Schema: live.Schema, Name: s.staging.Name})+" RENAME TO "+quote(live.Name)); err != nil {
+		"ALTER TABLE "+Quote(s.staging)+" RESET (autovacuum_enabled)",
+		"ALTER TABLE "+Quote(s.staging)+" SET SCHEMA "+quote(place.Schema),
+		"ALTER TABLE "+Quote(bucketload.TableName{Schema: place.Schema, Name: s.staging.Name})+" RENAME TO "+quote(place.Name)); err != nil {
 		return err
 	}
 	belongings, err := s.belongings(ctx, oid)
@@ -302,40 +343,63 @@ func (s *swap) moveIn(ctx context.Context, oid uint32) error {
 	}
 	for _, b := range belongings {
 		if b.Kind == "statistics" {
-			if err := s.exec(ctx, b.alter()+" SET SCHEMA "+quote(live.Schema)); err != nil {
+			if err := s.exec(ctx, b.alter()+" SET SCHEMA "+quote(place.Schema)); err != nil {
 				return err
 			}
-			b.Schema = live.Schema
+			b.Schema = place.Schema
 		}
 		final, ok := s.final(b.Name)
 		if !ok {
 			continue
 		}
-		if final, err = s.free(ctx, live.Schema, final); err != nil {
+		if final, err = unused(final, func(name string) (bool, error) { return s.taken(ctx, b.Kind, place.Schema, name) }); err != nil {
 			return err
 		}
 		if err := s.exec(ctx, b.alter()+" RENAME TO "+quote(final)); err != nil {
 			return err
 		}
 	}
-	return s.renameConstraints(ctx, oid)
+	return s.renameConstraints(ctx, oid, live)
 }
 
-// renameConstraints names the constraints that have no index to name them.
-func (s *swap) renameConstraints(ctx context.Context, oid uint32) error {
-	rows, err := s.tx.Query(ctx, `SELECT conname FROM pg_constraint WHERE conrelid = $1 AND contype NOT IN ('p', 'u', 'x') ORDER BY 1`, oid)
+// renameConstraints names the constraints that have no index to name them. A
+// NOT NULL, which has a name since PostgreSQL 18, gets that of the live one.
+func (s *swap) renameConstraints(ctx context.Context, oid uint32, live *Live) error {
+	var was uint32 // none
+	if live != nil {
+		was = live.OID
+	}
+	rows, err := s.tx.Query(ctx, `
+		SELECT c.conname, coalesce((SELECT o.conname FROM pg_constraint o
+			JOIN pg_attribute oa ON oa.attrelid = o.conrelid AND oa.attnum = ANY (o.conkey)
+			JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey) AND a.attname = oa.attname
+			WHERE o.conrelid = $2 AND o.contype = 'n' AND c.contype = 'n'), '')
+		FROM pg_constraint c WHERE c.conrelid = $1 AND c.contype NOT IN ('p', 'u', 'x') ORDER BY 1`, oid, was)
 	if err != nil {
 		return err
 	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	type constraint struct{ Name, NotNull string }
+	constraints, err := pgx.CollectRows(rows, pgx.RowToStructByPos[constraint])
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if final, ok := s.final(name); ok {
-			if err := s.exec(ctx, "ALTER TABLE "+Quote(s.load.Table)+" RENAME CONSTRAINT "+quote(name)+" TO "+quote(final)); err != nil {
-				return err
-			}
+	for _, c := range constraints {
+		final, ok := s.final(c.Name)
+		if !ok {
+			continue
+		}
+		if c.NotNull != "" {
+			final = c.NotNull
+		}
+		final, err := unused(final, func(name string) (taken bool, err error) {
+			err = s.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = $1 AND conname = $2)`, oid, name).Scan(&taken)
+			return taken, err
+		})
+		if err != nil {
+			return err
+		}
+		if err := s.exec(ctx, "ALTER TABLE "+Quote(s.load.Table)+" RENAME CONSTRAINT "+quote(c.Name)+" TO "+quote(final)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -368,11 +432,11 @@ func cut(name string, n int) string {
 	return name[:n]
 }
 
-// free gives name, or name with a number behind it where it is taken.
-func (s *swap) free(ctx context.Context, schema, name string) (string, error) {
+// unused gives name, or name with a number behind it where it is taken.
+func unused(name string, taken func(string) (bool, error)) (string, error) {
 	candidate := name
 	for i := 1; ; i++ {
-		taken, err := s.taken(ctx, schema, candidate)
+		taken, err := taken(candidate)
 		if err != nil || !taken {
 			return candidate, err
 		}
@@ -381,9 +445,14 @@ func (s *swap) free(ctx context.Context, schema, name string) (string, error) {
 	}
 }
 
-func (s *swap) taken(ctx context.Context, schema, name string) (taken bool, err error) {
-	err = s.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)
-		OR EXISTS (SELECT FROM pg_statistic_ext e JOIN pg_namespace n ON n.oid = e.stxnamespace WHERE n.nspname = $1 AND e.stxname = $2)`, schema, name).Scan(&taken)
+// taken says whether a name is: statistics objects have theirs apart from
+// relations.
+func (s *swap) taken(ctx context.Context, kind, schema, name string) (taken bool, err error) {
+	sql := `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)`
+	if kind == "statistics" {
+		sql = `SELECT EXISTS (SELECT FROM pg_statistic_ext e JOIN pg_namespace n ON n.oid = e.stxnamespace WHERE n.nspname = $1 AND e.stxname = $2)`
+	}
+	err = s.tx.QueryRow(ctx, sql, schema, name).Scan(&taken)
 	return taken, err
 }
 

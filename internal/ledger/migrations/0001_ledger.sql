@@ -16,6 +16,7 @@ CREATE TABLE bucketload.runs (
     attempt      int         NOT NULL DEFAULT 1,     -- tries of the run so far
     planned_at   timestamptz,                        -- the listing is complete
     started_at   timestamptz NOT NULL DEFAULT now(),
+    resumed_at   timestamptz,                        -- the last redrive
     ended_at     timestamptz,
     published_at timestamptz,                        -- its rows became the live table
     backup       text,                               -- schema.table of the table it replaced
@@ -55,6 +56,7 @@ CREATE INDEX files_loaded ON bucketload.files (hashtextextended(uri, 0)) WHERE s
 CREATE TABLE bucketload.backups (
     backup_schema text        NOT NULL,
     backup_name   text        NOT NULL,
+    backup_oid    oid         NOT NULL,              -- tells it from another table that got its name since
     table_schema  text        NOT NULL,
     table_name    text        NOT NULL,
     run           text        NOT NULL,              -- the run whose swap moved it here

@@ -1,0 +1,194 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
+)
+
+func TestMain(m *testing.M) { os.Exit(temptest.Run(m)) }
+
+// bench is a database, a directory of files and the steps between them.
+type bench struct {
+	*Steps
+	t    testing.TB
+	dir  string
+	held map[string]func() // runs
+}
+
+func newBench(t testing.TB, major int, change ...func(*pgxpool.Config)) *bench {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(temptest.Database(t, major))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.MaxConns = 4
+	for _, f := range change {
+		f(config)
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	b := &bench{Steps: New(pool, slog.New(slog.DiscardHandler)), t: t, dir: t.TempDir(), held: map[string]func(){}}
+	b.must(b.Ledger.Migrate(t.Context()))
+	return b
+}
+
+func (b *bench) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) exec(sql string, args ...any) {
+	b.t.Helper()
+	_, err := b.Pool.Exec(context.Background(), sql, args...)
+	b.must(err)
+}
+
+// value reads one value, as text.
+func (b *bench) value(sql string, args ...any) string {
+	b.t.Helper()
+	var v *string
+	b.must(b.Pool.QueryRow(context.Background(), "SELECT ("+sql+")::text", args...).Scan(&v))
+	if v == nil {
+		return "NULL"
+	}
+	return *v
+}
+
+func (b *bench) put(name, content string) {
+	b.t.Helper()
+	b.must(os.WriteFile(filepath.Join(b.dir, name), []byte(content), 0o600))
+}
+
+// load is a definition over the directory, in which files may fail.
+func (b *bench) load(files map[string]string, change ...func(*bucketload.Load)) *bucketload.Load {
+	b.t.Helper()
+	for name, content := range files {
+		b.put(name, content)
+	}
+	l := &bucketload.Load{Key: "t", Table: bucketload.TableName{Schema: "public", Name: "t"}, From: []string{b.dir + "/"},
+		Format: bucketload.FormatAuto, CSV: bucketload.CSV{Quote: `"`, Escape: `"`, Header: true}, Mode: bucketload.ModeReplace,
+		LowerCase: true, MaxConcurrency: 2, MaxItemsPerBatch: 25, MinBatchBytes: 8e6, LockTimeout: time.Second}
+	l.Tolerate.Files = bucketload.Share{Percent: 100, IsShare: true}
+	for _, f := range change {
+		f(l)
+	}
+	return l
+}
+
+// begin begins a run, held by this process to the end of the test.
+func (b *bench) begin(load *bucketload.Load) string {
+	b.t.Helper()
+	run := bucketload.NewRunID(time.Now())
+	release, err := b.Ledger.Hold(context.Background(), run)
+	b.must(err)
+	b.held[run] = release
+	b.t.Cleanup(release)
+	_, err = b.Ledger.Begin(b.t.Context(), run, load)
+	b.must(err)
+	return run
+}
+
+// prepared begins a run and takes it to its copies.
+func (b *bench) prepared(load *bucketload.Load) string {
+	b.t.Helper()
+	run := b.begin(load)
+	_, err := b.Plan(b.t.Context(), PlanInput{Run: run, Load: load})
+	b.must(err)
+	b.must(b.Prepare(b.t.Context(), RunInput{run}))
+	b.must(b.Copying(b.t.Context(), run))
+	return run
+}
+
+func (b *bench) copyAll(run string) error {
+	b.t.Helper()
+	open, err := b.Ledger.OpenBatches(b.t.Context(), run)
+	b.must(err)
+	for _, batch := range open {
+		if _, err := b.Copy(b.t.Context(), CopyInput{run, batch}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whole takes a load through all its steps.
+func (b *bench) whole(load *bucketload.Load) (*ledger.Run, error) {
+	b.t.Helper()
+	ctx, run := b.t.Context(), b.begin(load)
+	if _, err := b.Plan(ctx, PlanInput{Run: run, Load: load}); err != nil {
+		return nil, b.end(run, err)
+	}
+	if err := b.Prepare(ctx, RunInput{run}); err != nil {
+		return nil, b.end(run, err)
+	}
+	b.must(b.Copying(ctx, run))
+	if err := b.copyAll(run); err != nil {
+		return nil, b.end(run, err)
+	}
+	r, err := b.Finish(ctx, RunInput{run})
+	return r, b.end(run, err)
+}
+
+// end lets go of a run, and ends it if it failed, so that another may begin.
+func (b *bench) end(run string, err error) error {
+	b.t.Helper()
+	if err != nil {
+		b.must(b.Ledger.End(context.Background(), run, bucketload.StatusFailed, nil))
+	}
+	b.held[run]()
+	return err
+}
+
+// files gives what the ledger says of each file, by its base name.
+func (b *bench) files(run string) map[string]bucketload.File {
+	b.t.Helper()
+	files := map[string]bucketload.File{}
+	b.must(b.Ledger.Files(b.t.Context(), run, "", func(f *bucketload.File) error {
+		files[path.Base(f.URI)] = *f
+		return nil
+	}))
+	return files
+}
+
+// outcome is a file's fate in one line: "loaded 3", or its error.
+func outcome(f bucketload.File) string {
+	if f.Error == nil {
+		return fmt.Sprintf("%s %d", f.State, f.Rows)
+	}
+	return fmt.Sprintf("%s %s line %d column %q value %q", f.State, f.Error.Code, f.Error.Line, f.Error.Column, f.Error.Value)
+}
+
+func wantCode(t testing.TB, err error, code bucketload.Code, words ...string) {
+	t.Helper()
+	e, ok := errors.AsType[*bucketload.Error](err)
+	if !ok || e.Code != code {
+		t.Fatalf("got %v, want code %s", err, code)
+	}
+	if e.Op == "" {
+		t.Errorf("%v does not say in which step", err)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error()+" "+e.Hint, w) {
+			t.Errorf("%q, hint %q, does not mention %q", err, e.Hint, w)
+		}
+	}
+}

@@ -1,0 +1,268 @@
+package table_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/table"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
+)
+
+func TestMain(m *testing.M) { os.Exit(temptest.Run(m)) }
+
+// db is a fresh database and a superuser's connection to it.
+type db struct {
+	*testing.T
+	*pgx.Conn
+	major int
+	dsn   string
+}
+
+// each runs a test on every major version of Postgres that is here.
+func each(t *testing.T, test func(t *testing.T, d *db)) {
+	for _, major := range temptest.Majors(t) {
+		t.Run(strconv.Itoa(major), func(t *testing.T) {
+			t.Parallel()
+			dsn := temptest.Database(t, major)
+			d := &db{T: t, Conn: connect(t, dsn), major: major, dsn: dsn}
+			d.run(`CREATE SCHEMA dataimport; CREATE SCHEMA databackup`)
+			test(t, d)
+		})
+	}
+}
+
+func connect(t *testing.T, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func (d *db) run(sql string) {
+	d.Helper()
+	if _, err := d.Exec(d.Context(), sql); err != nil {
+		d.Fatalf("%v\nin: %s", err, sql)
+	}
+}
+
+// lines gives the first column of a query as text.
+func (d *db) lines(sql string, args ...any) []string {
+	d.Helper()
+	rows, err := d.Query(d.Context(), sql, args...)
+	if err != nil {
+		d.Fatal(err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		d.Fatalf("%v\nin: %s", err, sql)
+	}
+	return list
+}
+
+// role makes a role of this database's own: roles belong to the whole server.
+func (d *db) role(name string) string {
+	d.Helper()
+	role := d.Config().Database + "_" + name
+	d.run(`CREATE ROLE ` + role + ` LOGIN`)
+	return role
+}
+
+func (d *db) as(role string) *db {
+	d.Helper()
+	conn := connect(d.T, d.dsn)
+	other := &db{T: d.T, Conn: conn, major: d.major, dsn: d.dsn}
+	other.run(`SET SESSION AUTHORIZATION ` + role)
+	return other
+}
+
+// run is one run of a load, as the steps of package steps do it.
+type run struct {
+	*db
+	load     *bucketload.Load
+	id       string
+	rows     string // SQL that fills staging; {staging} stands for it
+	steps    []table.Step
+	replaces bool
+	backup   bucketload.TableName
+}
+
+var ids int
+
+func (d *db) newRun(load *bucketload.Load, rows string) *run {
+	ids++
+	if load.LockTimeout == 0 {
+		load.LockTimeout = time.Minute
+	}
+	return &run{db: d, load: load, id: fmt.Sprintf("%012d", ids), rows: rows, replaces: true,
+		backup: bucketload.TableName{Schema: bucketload.BackupSchema, Name: load.Table.Name}}
+}
+
+// prepare makes the staging table ready for the swap.
+func (r *run) prepare() error {
+	r.Helper()
+	ctx := r.Context()
+	live, err := table.Inspect(ctx, r.Conn, r.load.Table)
+	if err != nil {
+		return err
+	}
+	var wanted []table.Column
+	for _, c := range r.load.Columns {
+		wanted = append(wanted, table.Column{Name: c.Name, Type: c.Type})
+	}
+	if live != nil {
+		if err := table.Refuse(r.load.Table, live.Dependents); err != nil {
+			return err
+		}
+		if wanted == nil {
+			for _, c := range live.Columns {
+				wanted = append(wanted, table.Column{Name: c.Name, Type: c.Type})
+			}
+		}
+	}
+	if err := r.tx(func(tx pgx.Tx) error { return table.CreateStaging(ctx, tx, r.id, table.Carry(wanted, live)) }); err != nil {
+		return err
+	}
+	if r.rows != "" {
+		r.run(strings.ReplaceAll(r.rows, "{staging}", table.Quote(bucketload.StagingTable(r.id))))
+	}
+	if r.steps, err = table.Steps(ctx, r.Conn, r.load, r.id, live); err != nil {
+		return err
+	}
+	for _, step := range r.steps {
+		if err := r.tx(func(tx pgx.Tx) error { return table.Build(ctx, tx, r.load, r.id, step) }); err != nil {
+			return err
+		}
+	}
+	return r.tx(func(tx pgx.Tx) error { return table.Analyze(ctx, tx, r.id) })
+}
+
+func (r *run) tx(do func(pgx.Tx) error) error { return pgx.BeginFunc(r.Context(), r.Conn, do) }
+
+func (r *run) swap() (backup *table.Backup, err error) {
+	err = r.tx(func(tx pgx.Tx) error {
+		backup, err = table.Swap(r.Context(), tx, r.load, r.id, r.steps, r.backup, r.replaces)
+		return err
+	})
+	return backup, err
+}
+
+// do prepares and swaps.
+func (r *run) do() *table.Backup {
+	r.Helper()
+	if err := r.prepare(); err != nil {
+		r.Fatal(err)
+	}
+	backup, err := r.swap()
+	if err != nil {
+		r.Fatal(err)
+	}
+	return backup
+}
+
+// catalog is what Postgres knows of a table, a line each, without oids and in
+// an order of its own.
+func (d *db) catalog(name bucketload.TableName) []string {
+	d.Helper()
+	lists := []string{
+		`SELECT format('column %s %s %s %s %s', attnum, attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid))
+			|| format(' identity %s generated %s collation %s storage %s %s statistics %s %s', attidentity, attgenerated, attcollation::regcollation,
+				attstorage, attcompression, coalesce(attstattarget, -1), attoptions) || coalesce(' comment ' || col_description(attrelid, attnum), '')
+			FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = $1 AND attnum > 0`,
+		`SELECT 'constraint ' || conname || ' ' || pg_get_constraintdef(oid) || coalesce(' comment ' || obj_description(oid, 'pg_constraint'), '')
+			FROM pg_constraint WHERE conrelid = $1`,
+		`SELECT pg_get_indexdef(indexrelid) || format(' clustered %s replica %s', indisclustered, indisreplident) || coalesce(' comment ' || obj_description(indexrelid, 'pg_class'), '')
+			FROM pg_index WHERE indrelid = $1`,
+		`SELECT pg_get_statisticsobjdef(oid) || ' owner ' || stxowner::regrole || coalesce(' comment ' || obj_description(oid, 'pg_statistic_ext'), '')
+			FROM pg_statistic_ext WHERE stxrelid = $1`,
+		`SELECT format('owner %s replica %s comment %s', relowner::regrole, relreplident, obj_description(oid, 'pg_class')) FROM pg_class WHERE oid = $1`,
+		`SELECT 'option ' || o FROM pg_class, unnest(reloptions) o WHERE oid = $1`,
+		`SELECT 'toast option ' || o FROM pg_class c JOIN pg_class t ON t.oid = c.reltoastrelid, unnest(t.reloptions) o WHERE c.oid = $1`,
+		`SELECT format('grant %s to %s %s', privilege_type, grantee::regrole, is_grantable) FROM pg_class, aclexplode(coalesce(relacl, acldefault('r', relowner))) WHERE oid = $1`,
+		`SELECT format('grant %s (%s) to %s %s', privilege_type, attname, grantee::regrole, is_grantable) FROM pg_attribute, aclexplode(attacl) WHERE attrelid = $1`,
+		`SELECT format('sequence %s of %s %s owner %s', s.oid::regclass, refobjsubid, deptype, relowner::regrole) || row(seqtypid::regtype, seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle)
+			FROM pg_depend JOIN pg_class s ON s.oid = objid AND relkind = 'S' JOIN pg_sequence ON seqrelid = s.oid
+			WHERE classid = 'pg_class'::regclass AND refclassid = classid AND refobjid = $1`,
+	}
+	var oid uint32
+	if err := d.QueryRow(d.Context(), `SELECT $1::text::regclass::oid`, table.Quote(name)).Scan(&oid); err != nil {
+		d.Fatal(err)
+	}
+	var all []string
+	for _, sql := range lists {
+		all = append(all, d.lines(sql, oid)...)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (d *db) same(what string, got, want []string) {
+	d.Helper()
+	for _, line := range got {
+		if !slices.Contains(want, line) {
+			d.Errorf("%s: new:  %s", what, line)
+		}
+	}
+	for _, line := range want {
+		if !slices.Contains(got, line) {
+			d.Errorf("%s: lost: %s", what, line)
+		}
+	}
+	if len(got) != len(want) {
+		d.Errorf("%s: %d lines, want %d", what, len(got), len(want))
+	}
+}
+
+// everything lists every relation and statistics object outside the catalog.
+func (d *db) everything() []string {
+	d.Helper()
+	return d.lines(`SELECT format('%s %I.%I %s', c.oid, nspname, relname, relkind) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+			WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+		UNION ALL SELECT format('%s %I.%I', e.oid, nspname, stxname) FROM pg_statistic_ext e JOIN pg_namespace n ON n.oid = stxnamespace ORDER BY 1`)
+}
+
+// refused checks an error's code and that it names what is in the way.
+func refused(t *testing.T, err error, code bucketload.Code, words ...string) {
+	t.Helper()
+	var e *bucketload.Error
+	if !errors.As(err, &e) {
+		t.Errorf("error %v, want code %s", err, code)
+		return
+	}
+	if e.Code != code || e.Hint == "" {
+		t.Errorf("code %q, hint %q, want code %s and a hint: %v", e.Code, e.Hint, code, err)
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("%q does not name %q", err, word)
+		}
+	}
+}
+
+func state(err error) string {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code
+	}
+	return ""
+}
+
+func named(s string) bucketload.TableName {
+	name, err := bucketload.ParseTableName(s)
+	if err != nil {
+		panic(err)
+	}
+	return name
+}
