@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"strings"
+	"sync"
 	"time"
 
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/steps"
@@ -52,25 +54,58 @@ func every(interval time.Duration, show func(since time.Duration)) (stop func())
 	}
 }
 
-// bar draws a bar of bytes, with the log above it.
+// bar draws a line with a bar at the bottom of the terminal, the log above it.
 func (a *app) bar(table string, p *steps.Progress) (stop func()) {
-	started := time.Now()
-	pool := mpb.New(mpb.WithOutput(a.errs), mpb.WithWidth(28), mpb.WithRefreshRate(barEvery), mpb.WithAutoRefresh())
-	bar := pool.New(1, mpb.BarStyle().Lbound("").Filler("█").Tip("█").Padding("░").Rbound(""),
-		mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(table+" ")),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + progressLine(p, time.Since(started)) })))
-	a.logs = pool
-	stopTicking := every(barEvery, func(time.Duration) {
-		bar.SetTotal(max(1, p.PlannedBytes.Load())+1, false) // never complete by itself
-		bar.SetCurrent(p.Bytes.Load())
+	b := &bar{terminal: a.errs}
+	a.logs = b
+	stopDrawing := every(barEvery, func(since time.Duration) {
+		b.draw(table + " " + blocks(p.Bytes.Load(), p.PlannedBytes.Load()) + " " + progressLine(p, since))
 	})
 	return func() {
-		stopTicking()
-		bar.Abort(true)
-		pool.Wait()
+		stopDrawing()
+		b.draw("")
 		a.logs = a.errs
 	}
+}
+
+// bar is the last line of a terminal; what is written to it goes above.
+type bar struct {
+	mu       sync.Mutex
+	terminal *os.File
+	line     string
+}
+
+const toLineStart, clearLine = "\r", "\x1b[K"
+
+// draw shows the line, cut to the terminal's width.
+func (b *bar) draw(line string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	width, _, err := term.GetSize(int(b.terminal.Fd()))
+	if runes := []rune(line); err == nil && len(runes) >= width {
+		line = string(runes[:max(0, width-1)])
+	}
+	b.line = line
+	fmt.Fprint(b.terminal, toLineStart, line, clearLine)
+}
+
+func (b *bar) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fmt.Fprint(b.terminal, toLineStart, clearLine)
+	n, err := b.terminal.Write(p)
+	fmt.Fprint(b.terminal, b.line)
+	return n, err
+}
+
+// blocks draws how much of a whole is done.
+func blocks(done, of int64) string {
+	const width = 24
+	full := 0
+	if of > 0 {
+		full = int(min(done, of) * width / of)
+	}
+	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }
 
 // progressLine is where a run stands: state, files, rows, bytes, rates, time
