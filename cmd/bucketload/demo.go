@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -124,7 +125,8 @@ func (a *app) demoQuery(ctx context.Context, s *steps.Steps) error {
 	const sql = `
 SELECT 'public.year_2022' AS "table", count(*) AS rows, count(DISTINCT station_id) AS stations, round(avg(temp), 1)::text AS avg_temp FROM public.year_2022
 UNION ALL
-SELECT 'databackup.year_2022', count(*), count(DISTINCT station_id), round(avg(temp), 1)::text FROM databackup.year_2022`
+SELECT 'databackup.year_2022', count(*), count(DISTINCT station_id), round(avg(temp), 1)::text FROM databackup.year_2022
+ORDER BY 1 DESC`
 	a.say("\nThe second load swapped its table in; the first one is the backup:\n")
 	rows, err := s.Pool.Query(ctx, sql)
 	if err != nil {
@@ -144,15 +146,16 @@ SELECT 'databackup.year_2022', count(*), count(DISTINCT station_id), round(avg(t
 }
 
 func (a *app) farewell(pg *temp.Postgres, keep bool) {
+	program := os.Args[0]
 	a.say("\nTry next:")
 	if keep {
 		a.say("  psql %s", pg.DSN())
 		a.say("  export BUCKETLOAD_TO=%s", pg.DSN())
-		a.say("  bucketload runs                       # then: status RUN, files RUN --status failed")
+		a.say("  %-37s # then: status RUN, files RUN --status failed", program+" runs")
 		a.say("  %-37s # ends the temporary Postgres", pg.StopCommand())
 	} else {
-		a.say("  bucketload demo --keep                # leaves Postgres running, to look around with psql")
+		a.say("  %-37s # leaves Postgres running, to look around with psql", program+" demo --keep")
 	}
-	a.say("  bucketload init s3://YOUR-BUCKET/PREFIX/ > bucketload.yaml")
-	a.say("  bucketload load TABLE --from s3://YOUR-BUCKET/PREFIX/ --to postgres://user@host/db")
+	a.say("  %s init s3://YOUR-BUCKET/PREFIX/ > bucketload.yaml", program)
+	a.say("  %s load TABLE --from s3://YOUR-BUCKET/PREFIX/ --to postgres://user@host/db", program)
 }
