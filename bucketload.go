@@ -52,6 +52,7 @@ func (t TableName) String() string { return t.Schema + "." + t.Name }
 // Mode says what becomes of the rows that the live table already has.
 type Mode string
 
+// The modes.
 const (
 	ModeReplace Mode = "replace" // a new table is built beside the live one and swapped in
 	ModeAppend  Mode = "append"  // objects not loaded yet are added to the live table
@@ -60,6 +61,7 @@ const (
 // Format is the kind of file.
 type Format string
 
+// The formats; auto goes by the name, and is CSV for now.
 const (
 	FormatAuto Format = "auto"
 	FormatCSV  Format = "csv"

@@ -9,6 +9,7 @@ import (
 // Code is a stable word for why something failed, for programs to compare.
 type Code string
 
+// The codes.
 const (
 	CodeUsage      Code = "usage"          // wrong flags or configuration: exit 2
 	CodeConflict   Code = "conflict"       // another run has the table

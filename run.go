@@ -31,6 +31,7 @@ type Entry struct {
 // FileState is where a file of a run stands.
 type FileState string
 
+// The states of a file.
 const (
 	FilePlanned FileState = "planned"
 	FileLoaded  FileState = "loaded"
@@ -64,6 +65,7 @@ type FileError struct {
 // Status is how a run stands or ended.
 type Status string
 
+// The statuses of a run.
 const (
 	StatusRunning   Status = "running"
 	StatusSucceeded Status = "succeeded"

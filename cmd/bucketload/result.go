@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -96,7 +97,7 @@ func (a *app) failures(ctx context.Context, s *steps.Steps, run *bucketload.Run)
 		fmt.Fprintf(a.errs, "failed: %s\n", e.Detail())
 		return nil
 	})
-	if err != nil && err != errShown {
+	if err != nil && !errors.Is(err, errShown) {
 		a.report(err)
 	}
 	if shown > shownFailures {
@@ -104,7 +105,8 @@ func (a *app) failures(ctx context.Context, s *steps.Steps, run *bucketload.Run)
 	}
 }
 
-var errShown = fmt.Errorf("shown")
+// errShown ends the reading of files: enough of them are named.
+var errShown = errors.New("enough files are shown")
 
 // count gives a number with thousands apart: 3,994,699.
 func count(n int64) string {

@@ -349,7 +349,7 @@ func TestNowhereToLoadFrom(t *testing.T) {
 		t.Errorf("got %+v, %v", loads, err)
 	}
 	_, err = mustParse(t, "").Loads(nil, Flags{})
-	usageOf(t, err)
+	_ = usageOf(t, err)
 }
 
 func TestTheLoadAsAWhole(t *testing.T) {
@@ -395,7 +395,7 @@ func TestLocalPathsAreRelativeToTheFile(t *testing.T) {
 		t.Errorf("hint: %q", e.Hint)
 	}
 	_, err = Read(dir)
-	usageOf(t, err)
+	_ = usageOf(t, err)
 }
 
 // The ledger keeps the load as JSON.

@@ -203,12 +203,12 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := Parse("bucketload.yaml", data)
 		if err != nil {
-			usageOf(t, err)
+			_ = usageOf(t, err)
 			return
 		}
 		loads, err := file.Loads(nil, Flags{})
 		if err != nil {
-			usageOf(t, err)
+			_ = usageOf(t, err)
 		}
 		for _, l := range loads {
 			if _, err := Parse("bucketload.yaml", Write(l, nil, nil)); err != nil {

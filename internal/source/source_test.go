@@ -234,7 +234,7 @@ func TestHostileKeys(t *testing.T) {
 			}
 			for i, key := range all {
 				one := list(t, sh.store, []string{sh.root + key}, nil)
-				if len(one) != 1 || one[0].Object.Version != listed[i].Version || one[0].URI != listed[i].URI || !one[0].Chosen {
+				if len(one) != 1 || one[0].Version != listed[i].Version || one[0].URI != listed[i].URI || !one[0].Chosen {
 					t.Errorf("%q by itself: %+v", key, one)
 				}
 				if got := read(t, sh.store, listed[i].Object); got != "content of "+key {

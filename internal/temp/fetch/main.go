@@ -14,8 +14,6 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	major := 0
 	if len(os.Args) > 1 {
 		var err error
@@ -24,7 +22,9 @@ func main() {
 			os.Exit(2)
 		}
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	bin, err := temp.FetchPostgres(ctx, major)
+	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "fetch: %v\n", err)
 		if hint := bucketload.AsError(err).Hint; hint != "" {
