@@ -16,17 +16,15 @@ func (c *CSV) fill() error {
 	}
 	c.discard()
 	for had := c.end; c.end == had && !c.eof; {
-		room := len(c.buf) - slack
-		if c.filled == room {
-			if room >= MaxRow {
+		if c.filled == len(c.buf) {
+			if len(c.buf) >= MaxRow {
 				return c.fail(0, bucketload.CodeTooLong, "the row that begins here is longer than "+strconv.Itoa(MaxRow>>20)+" MiB",
 					"most often a quote is not closed: look at this line, or switch quoting off with csv: {quote: \"\"}")
 			}
-			c.buf = append(c.buf, make([]byte, room)...)
-			room *= 2
+			c.buf = append(c.buf, make([]byte, len(c.buf))...)
 		}
-		for c.filled < room && !c.eof {
-			n, err := c.r.Read(c.buf[c.filled:room])
+		for c.filled < len(c.buf) && !c.eof {
+			n, err := c.r.Read(c.buf[c.filled:])
 			c.filled += n
 			if err != nil && err != io.EOF {
 				return err
@@ -35,7 +33,7 @@ func (c *CSV) fill() error {
 		}
 		if c.eol == 0 {
 			c.eol = c.lineEnd(c.buf[:c.filled])
-			c.eols = eight(c.eol); c.stops[c.eol]=true
+			c.stops[c.eol] = true
 		}
 		c.hold()
 	}

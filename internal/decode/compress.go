@@ -46,7 +46,7 @@ func Decompress(r io.Reader, name string) (plain io.ReadCloser, compression stri
 	src := &remember{r: r}
 	in := bufio.NewReaderSize(src, inputBuffer)
 	magic, err := in.Peek(magicLen)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, "", err
 	}
 	d := &decompressor{src: src, name: name}
@@ -133,7 +133,7 @@ func (d *decompressor) zstd(in io.Reader) error {
 
 func (d *decompressor) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = d.explain(err)
 	}
 	return n, err

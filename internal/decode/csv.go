@@ -37,11 +37,9 @@ type CSV struct {
 	eol     byte // '\n' or '\r'; 0: not known yet
 	quote   int  // -1: no quoting
 	escape  int
-	escapes bool // by another byte than the quote
-	comment int  // -1: no comments
-
-	stops [256]bool
-	delims, eols, quotes uint64 // eight of each; without quoting, quotes are delims
+	escapes bool      // by another byte than the quote
+	comment int       // -1: no comments
+	stops   [256]bool // bytes that an unquoted field ends at
 
 	// buf[pos:end] is whole lines to be split, buf[end:filled] may be the foot.
 	buf              []byte
@@ -67,18 +65,14 @@ func NewCSV(r io.Reader, dialect bucketload.CSV) (*CSV, error) {
 		return nil, err
 	}
 	c := &CSV{r: r, dialect: dialect, delim: dialect.Delimiter[0], quote: only(dialect.Quote), escape: only(dialect.Escape),
-		comment: only(dialect.Comment), buf: make([]byte, firstBuffer+slack)}
+		comment: only(dialect.Comment), buf: make([]byte, firstBuffer)}
 	if c.escape < 0 || c.quote < 0 {
 		c.escape = c.quote
 	}
 	c.escapes = c.escape != c.quote
-	c.delims = eight(c.delim)
-	c.quotes = c.delims
-	c.stops[c.delim]=true
+	c.stops[c.delim] = true
 	if c.quote >= 0 {
-	c.stops[c.quote]=true
-
-		c.quotes = eight(byte(c.quote))
+		c.stops[c.quote] = true
 	}
 	return c, nil
 }
@@ -171,17 +165,15 @@ func (c *CSV) next() ([]bucketload.Field, error) {
 	for {
 		data := c.buf[c.pos:c.end]
 		c.row = c.pos
-		if len(data) > 0 && (data[0] == '\n' || data[0] == '\r' || int(data[0]) == c.comment) {
-			if int(data[0]) == c.comment {
-				if err := c.skipLine(); err != nil {
-					return nil, err
-				}
-				continue
+		if len(data) > 0 && int(data[0]) == c.comment {
+			if err := c.skipLine(); err != nil {
+				return nil, err
 			}
-			if n := c.blank(data); n > 0 {
-				c.pos += n
-				continue
-			}
+			continue
+		}
+		if n := c.blank(data); n > 0 {
+			c.pos += n
+			continue
 		}
 		n, err := c.split(data)
 		switch {
@@ -202,6 +194,8 @@ func (c *CSV) next() ([]bucketload.Field, error) {
 // blank is the length of the line end that data begins with, or 0.
 func (c *CSV) blank(data []byte) int {
 	switch {
+	case len(data) == 0 || data[0] > '\r':
+		return 0
 	case data[0] == c.eol:
 		return 1
 	case data[0] == '\r' && len(data) > 1 && data[1] == c.eol:

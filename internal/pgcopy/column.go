@@ -76,17 +76,18 @@ func kindOf(c Column) kind {
 	return other
 }
 
-// column is a Column made ready.
+// column is a Column made ready, with what every row needs first.
 type column struct {
-	Column
-	kind     kind
-	field    int // of the row; -1: NULL
-	trim     bool
-	empty    bool // quoted nothing is a value
-	nullIf   []string
-	limit    int // character: characters; numeric: digits in all; times: digits of a second; -1: none
+	kind   kind
+	trim   bool
+	empty  bool // quoted nothing is a value
+	field  int  // of the row; -1: NULL
+	nullIf []string
+	limit  int // character: characters; numeric: digits in all; times: digits of a second; -1: none
+
 	scale    int // numeric: digits after the point, where there is a limit
 	patterns []pattern
+	Column
 }
 
 func newColumn(given Column) (column, error) {
@@ -142,7 +143,7 @@ func (c *column) value(row []bucketload.Field) (value []byte, null bool) {
 	if !c.empty && !c.trim {
 		value = trim(value)
 	}
-	return value, len(value) == 0 && !(c.empty && f.Quoted)
+	return value, len(value) == 0 && (!c.empty || !f.Quoted)
 }
 
 // trim is without the blanks around b.

@@ -43,22 +43,37 @@ func parseInt(value []byte, bits uint) (int64, fault) {
 // decimal is a number as it is written: digits with a point somewhere, and an
 // exponent.
 type decimal struct {
-	digits   []byte // with the point in it, without the sign
-	mantissa uint64 // the digits, where significant <= maxMantissa
-	whole    int    // digits before the point
-	fraction int    // and after it
-	// significant digits: without the zeros in front
-	significant int
+	digits      []byte // with the point in it, without the sign
+	whole       int    // digits before the point
+	fraction    int    // and after it
+	significant int    // without the zeros in front
 	exponent    int
 	negative    bool
 }
 
-const (
-	// maxMantissa is how many decimal digits always fit in 64 bits.
-	maxMantissa = 19
-	// maxExponent bounds exponents: far beyond any type, far from overflow.
-	maxExponent = 1_000_000
-)
+// maxExponent bounds exponents: far beyond any type, far from overflow.
+const maxExponent = 1_000_000
+
+// short reads what most numbers are: [sign] digits [. digits], up to 18 digits.
+// It is not ok for anything else, which may be a number all the same.
+func short(value []byte) (mantissa uint64, fraction int, negative, ok bool) {
+	if len(value) > 0 && (value[0] == '-' || value[0] == '+') {
+		negative = value[0] == '-'
+		value = value[1:]
+	}
+	point := len(value)
+	for i, b := range value {
+		if d := b - '0'; d <= 9 {
+			mantissa = mantissa*10 + uint64(d)
+		} else if b == '.' && point == len(value) {
+			point = i
+		} else {
+			return 0, 0, false, false
+		}
+	}
+	fraction = max(0, len(value)-point-1)
+	return mantissa, fraction, negative, 1 < len(value) && len(value) <= 18 || len(value) == 1 && point == 1
+}
 
 // parse takes [sign] digits [. digits] [e [sign] digits], with a digit before
 // or after the point.
@@ -69,20 +84,20 @@ func (d *decimal) parse(value []byte) bool {
 		d.negative = value[0] == '-'
 		i++
 	}
-	start, mantissa := i, uint64(0)
-	for ; i < len(value) && value[i]-'0' <= 9; i++ {
-		mantissa = mantissa*10 + uint64(value[i]-'0')
+	start := i
+	for i < len(value) && value[i]-'0' <= 9 {
+		i++
 	}
 	d.whole = i - start
 	if i < len(value) && value[i] == '.' {
 		i++
 		point := i
-		for ; i < len(value) && value[i]-'0' <= 9; i++ {
-			mantissa = mantissa*10 + uint64(value[i]-'0')
+		for i < len(value) && value[i]-'0' <= 9 {
+			i++
 		}
 		d.fraction = i - point
 	}
-	d.digits, d.mantissa = value[start:i], mantissa
+	d.digits = value[start:i]
 	d.significant = d.whole + d.fraction
 	if d.significant == 0 {
 		return false
@@ -168,9 +183,8 @@ func (s special) float() float64 {
 	return math.Inf(1)
 }
 
-// pow10 are the powers of ten that a float64 holds exactly.
-var pow10 = [23]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-	1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
+// pow10 are powers of ten; a float64 holds them exactly up to 1e22.
+var pow10 = [18]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17}
 
 func appendFloat8(dst, value []byte) ([]byte, fault) {
 	f, why := parseFloat(value, 64)
@@ -185,25 +199,20 @@ func appendFloat4(dst, value []byte) ([]byte, fault) {
 // parseFloat gives the nearest float of 32 or 64 bits. What would become zero
 // or infinite is out of range.
 func parseFloat(value []byte, bits int) (float64, fault) {
+	// A float64 holds both parts exactly, so that one operation rounds once.
+	if m, fraction, negative, ok := short(value); ok && m < 1<<53 && bits == 64 {
+		f := float64(m) / pow10[fraction]
+		if negative {
+			f = -f
+		}
+		return f, fine
+	}
 	var d decimal
 	if !d.parse(value) {
 		if s := parseSpecial(value); s != finite {
 			return s.float(), fine
 		}
 		return 0, syntax
-	}
-	// A float64 holds both parts exactly, so that one operation rounds once.
-	if exp := d.exponent - d.fraction; bits == 64 && d.significant <= maxMantissa && d.mantissa < 1<<53 && -len(pow10) < exp && exp < len(pow10) {
-		f := float64(d.mantissa)
-		if exp < 0 {
-			f /= pow10[-exp]
-		} else {
-			f *= pow10[exp]
-		}
-		if d.negative {
-			f = -f
-		}
-		return f, fine
 	}
 	f, err := strconv.ParseFloat(string(value), bits)
 	if err != nil || f == 0 && d.significant > 0 {

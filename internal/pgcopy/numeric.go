@@ -21,6 +21,9 @@ const (
 // many digits to base 10000, the power of the first, sign, decimals to show)
 // and these digits, aligned to the point.
 func (c *column) appendNumeric(dst, value []byte) ([]byte, fault) {
+	if m, fraction, negative, ok := short(value); ok && c.limit < 0 && m < 1e16 {
+		return appendShort(dst, m, fraction, negative), fine
+	}
 	var d decimal
 	if !d.parse(value) {
 		return c.appendSpecial(dst, value)
@@ -32,10 +35,6 @@ func (c *column) appendNumeric(dst, value []byte) ([]byte, fault) {
 	if d.significant == 0 {
 		return appendNumericHeader(dst, 0, 0, signPlus, decimals), fine
 	}
-	short := d.exponent == 0 && d.significant <= maxMantissa-3
-	if short && c.limit < 0 {
-		return d.appendShort(dst), fine
-	}
 	// Digit k stands for ten to the power of point-1-k.
 	first, point := d.whole+d.fraction-d.significant, d.whole+d.exponent
 	last := d.lastDigit()
@@ -44,11 +43,9 @@ func (c *column) appendNumeric(dst, value []byte) ([]byte, fault) {
 		return dst, wouldRound
 	case c.limit >= 0 && point-first > c.limit-c.scale, point-first > maxWhole:
 		return dst, outOfRange
-	case short:
-		return d.appendShort(dst), fine
 	}
 	low, high := floorDiv4(first-point), floorDiv4(last-point)
-	dst = appendNumericHeader(dst, high-low+1, -low-1, d.sign(), decimals)
+	dst = appendNumericHeader(dst, high-low+1, -low-1, sign(d.negative), decimals)
 	for k := low*4 + point; k <= high*4+point; k += 4 {
 		group := ((d.digit(k)*10+d.digit(k+1))*10+d.digit(k+2))*10 + d.digit(k+3)
 		dst = binary.BigEndian.AppendUint16(dst, uint16(group))
@@ -56,11 +53,14 @@ func (c *column) appendNumeric(dst, value []byte) ([]byte, fault) {
 	return dst, fine
 }
 
-// appendShort is for numbers without exponent whose digits, filled up to a
-// whole base 10000 digit, fit in 64 bits.
-func (d *decimal) appendShort(dst []byte) []byte {
-	after := (d.fraction + 3) / 4 // base 10000 digits after the point
-	m := d.mantissa * [...]uint64{1, 10, 100, 1000}[after*4-d.fraction]
+// appendShort is for m / 10^fraction, where m has up to 16 digits: filled up to
+// a whole base 10000 digit they fit in 64 bits.
+func appendShort(dst []byte, m uint64, fraction int, negative bool) []byte {
+	if m == 0 {
+		return appendNumericHeader(dst, 0, 0, signPlus, fraction)
+	}
+	after := (fraction + 3) / 4 // base 10000 digits after the point
+	m *= [...]uint64{1, 10, 100, 1000}[after*4-fraction]
 	for m%10000 == 0 {
 		m /= 10000
 		after--
@@ -71,7 +71,7 @@ func (d *decimal) appendShort(dst []byte) []byte {
 		digits[n] = uint16(m % 10000)
 		m /= 10000
 	}
-	dst = appendNumericHeader(dst, n, n-after-1, d.sign(), d.fraction)
+	dst = appendNumericHeader(dst, n, n-after-1, sign(negative), fraction)
 	for n > 0 {
 		n--
 		dst = binary.BigEndian.AppendUint16(dst, digits[n])
@@ -98,8 +98,8 @@ func (c *column) appendSpecial(dst, value []byte) ([]byte, fault) {
 	return appendNumericHeader(dst, 0, 0, signMinusInfinity, 0), fine
 }
 
-func (d *decimal) sign() int {
-	if d.negative {
+func sign(negative bool) int {
+	if negative {
 		return signMinus
 	}
 	return signPlus

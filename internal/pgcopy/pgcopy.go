@@ -16,6 +16,7 @@ import (
 // Format is a format of COPY.
 type Format int
 
+// The formats that an Encoder writes.
 const (
 	Binary Format = iota
 	Text
