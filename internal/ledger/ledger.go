@@ -104,6 +104,9 @@ func (l *Ledger) Hold(ctx context.Context, run string) (release func(), err erro
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
+		// The server lets go of a closed connection's locks when it gets to it;
+		// whoever comes next is not to wait for that.
+		_, _ = held.Exec(ctx, `SELECT pg_advisory_unlock_all()`)
 		_ = held.Close(ctx)
 	}, nil
 }
@@ -306,7 +309,7 @@ func Publish(ctx context.Context, tx pgx.Tx, run string, table bucketload.TableN
 			return err
 		}
 		if _, err := tx.Exec(ctx, `INSERT INTO bucketload.backups (backup_schema, backup_name, backup_oid, table_schema, table_name, run, names)
-			SELECT $1, $2, c.oid, $3, $4, $5, $6
+			SELECT n.nspname, c.relname, c.oid, $3, $4, $5, $6
 			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
 			ON CONFLICT (backup_schema, backup_name) DO UPDATE SET backup_oid = excluded.backup_oid, table_schema = excluded.table_schema,
 				table_name = excluded.table_name, run = excluded.run, names = excluded.names, made_at = now()`,

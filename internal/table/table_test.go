@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,44 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(temptest.Run(m)) }
 
-// db is a fresh database and a superuser's connection to it.
+// TestOnPostgres runs every test on every major version that is here, each
+// version's tests one after the other in one database that is emptied between.
+func TestOnPostgres(t *testing.T) {
+	tests := []struct {
+		name string
+		run  func(*testing.T, *db)
+	}{
+		{"Dependents", testDependents},
+		{"Inspect", testInspect},
+		{"CheckTypes", testCheckTypes},
+		{"Steps", testSteps},
+		{"BuildError", testBuildError},
+		{"SwapKeepsEverything", testSwapKeepsEverything},
+		{"SwapIdentity", testSwapIdentity},
+		{"FirstSwap", testFirstSwap},
+		{"ChangedDefinitions", testChangedDefinitions},
+		{"SwapNames", testSwapNames},
+		{"SwapRefuses", testSwapRefuses},
+		{"RolledBackSwap", testRolledBackSwap},
+		{"SwapDoesNotWait", testSwapDoesNotWait},
+		{"SwapAsMember", testSwapAsMember},
+	}
+	for _, major := range temptest.Majors(t) {
+		t.Run(strconv.Itoa(major), func(t *testing.T) {
+			t.Parallel()
+			dsn := temptest.Database(t, major)
+			for _, test := range tests {
+				t.Run(test.name, func(t *testing.T) {
+					d := &db{T: t, Conn: connect(t, dsn), major: major, dsn: dsn}
+					d.empty()
+					test.run(t, d)
+				})
+			}
+		})
+	}
+}
+
+// db is a superuser's connection to an empty database.
 type db struct {
 	*testing.T
 	*pgx.Conn
@@ -29,17 +67,14 @@ type db struct {
 	dsn   string
 }
 
-// each runs a test on every major version of Postgres that is here.
-func each(t *testing.T, test func(t *testing.T, d *db)) {
-	for _, major := range temptest.Majors(t) {
-		t.Run(strconv.Itoa(major), func(t *testing.T) {
-			t.Parallel()
-			dsn := temptest.Database(t, major)
-			d := &db{T: t, Conn: connect(t, dsn), major: major, dsn: dsn}
-			d.run(`CREATE SCHEMA dataimport; CREATE SCHEMA databackup`)
-			test(t, d)
-		})
-	}
+// empty leaves the schemas that the ledger makes, and public.
+func (d *db) empty() {
+	d.Helper()
+	d.run(`DO $$ DECLARE s text; BEGIN
+		FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+			EXECUTE format('DROP SCHEMA %I CASCADE', s);
+		END LOOP;
+		END $$; CREATE SCHEMA public; CREATE SCHEMA dataimport; CREATE SCHEMA databackup`)
 }
 
 func connect(t *testing.T, dsn string) *pgx.Conn {
@@ -73,10 +108,13 @@ func (d *db) lines(sql string, args ...any) []string {
 	return list
 }
 
-// role makes a role of this database's own: roles belong to the whole server.
+// ids tell apart what outlives a test: runs' connections, and roles.
+var ids atomic.Int64
+
+// role makes a role of this test's own.
 func (d *db) role(name string) string {
 	d.Helper()
-	role := d.Config().Database + "_" + name
+	role := fmt.Sprintf("%s_%d", name, ids.Add(1))
 	d.run(`CREATE ROLE ` + role + ` LOGIN`)
 	return role
 }
@@ -100,14 +138,11 @@ type run struct {
 	backup   bucketload.TableName
 }
 
-var ids int
-
 func (d *db) newRun(load *bucketload.Load, rows string) *run {
-	ids++
 	if load.LockTimeout == 0 {
 		load.LockTimeout = time.Minute
 	}
-	return &run{db: d, load: load, id: fmt.Sprintf("%012d", ids), rows: rows, replaces: true,
+	return &run{db: d, load: load, id: fmt.Sprintf("%012d", ids.Add(1)), rows: rows, replaces: true,
 		backup: bucketload.TableName{Schema: bucketload.BackupSchema, Name: load.Table.Name}}
 }
 

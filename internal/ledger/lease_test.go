@@ -1,0 +1,202 @@
+package ledger_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+)
+
+func testLease(t *testing.T, d *db) {
+	r := d.begin(replace("t"))
+	r.plan(2, "a", "b", "!", "c")
+	try := func(batch int) (files []string, err error) {
+		err = r.tx(func(tx pgx.Tx) error {
+			entries, err := ledger.Lease(t.Context(), tx, r.id, batch)
+			for _, e := range entries {
+				files = append(files, e.URI)
+			}
+			return err
+		})
+		return files, err
+	}
+	_, err := try(0)
+	want(t, err, bucketload.CodeFenced, r.id) // not copying yet
+	r.prepare(true)
+	for batch, uris := range [][]string{{"a", "b"}, {"c"}} {
+		if got, err := try(batch); !slices.Equal(got, uris) || err != nil {
+			t.Errorf("batch %d: %v, %v", batch, got, err)
+		}
+	}
+	_, err = try(2)
+	want(t, err, bucketload.CodeInternal, "no batch 2")
+
+	// One worker has a batch; another's is free.
+	d.must(r.tx(func(tx pgx.Tx) error {
+		if _, err := ledger.Lease(t.Context(), tx, r.id, 0); err != nil {
+			return err
+		}
+		if _, err := try(0); !errors.Is(err, ledger.ErrBusy) {
+			t.Errorf("error %v, want busy", err)
+		}
+		_, err := try(1)
+		return err
+	}))
+	d.must(r.copy(0))
+	if got, err := try(0); len(got) > 0 || err != nil {
+		t.Errorf("a batch that is done: %v, %v", got, err)
+	}
+	if open, err := d.OpenBatches(t.Context(), r.id); !slices.Equal(open, []int{1}) || err != nil {
+		t.Errorf("open %v, %v", open, err)
+	}
+
+	d.must(d.Enter(t.Context(), r.id, ledger.StateFinish))
+	_, err = try(1)
+	want(t, err, bucketload.CodeFenced)
+	d.must(d.Enter(t.Context(), r.id, ledger.StateCopy))
+	r.fail()
+	_, err = try(1)
+	want(t, err, bucketload.CodeFenced)
+}
+
+// Rows and receipts commit together, or neither does.
+func testReceipts(t *testing.T, d *db) {
+	d.exec(`CREATE TABLE rows (a int)`)
+	r := d.begin(replace("t"))
+	r.plan(2, "a", "b")
+	r.prepare(true)
+	broken := errors.New("the connection broke")
+	for _, end := range []error{broken, nil} {
+		err := r.tx(func(tx pgx.Tx) error {
+			files, err := ledger.Lease(t.Context(), tx, r.id, 0)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(t.Context(), `INSERT INTO rows VALUES (1)`); err != nil {
+				return err
+			}
+			if err := ledger.Receive(t.Context(), tx, r.id, 0, []ledger.Receipt{{No: files[0].No, Rows: 1 << 40}}); err != nil {
+				return err
+			}
+			return end
+		})
+		if !errors.Is(err, end) {
+			t.Fatal(err)
+		}
+		if end != nil && (r.states() != "planned:0 planned:0" || d.value(`SELECT count(*) FROM rows`) != "0") {
+			t.Errorf("a part of it is there: %s", r.states())
+		}
+	}
+	// A batch is not done before its last file.
+	if r.states() != "loaded:1 planned:0" || r.batches() != "false:0" {
+		t.Errorf("files %s, batches %s", r.states(), r.batches())
+	}
+	d.must(r.copy(0))
+	if r.states() != "loaded:1 loaded:1" || r.batches() != "true:0" {
+		t.Errorf("files %s, batches %s", r.states(), r.batches())
+	}
+	run, err := d.Run(t.Context(), r.id)
+	if err != nil || run.Rows.Loaded != 1<<40+10 {
+		t.Errorf("rows %d, %v", run.Rows.Loaded, err)
+	}
+}
+
+// Settle waits for the copies in flight and keeps new ones out, whatever the
+// default isolation is.
+func testSettle(t *testing.T, d *db) {
+	name := d.pool.Config().ConnConfig.Database
+	d.exec(`ALTER DATABASE ` + name + ` SET default_transaction_isolation = 'repeatable read'`)
+	defer d.exec(`ALTER DATABASE ` + name + ` RESET ALL`)
+	d.pool.Reset()
+	r := d.begin(replace("t"))
+	r.plan(1, "a", "b")
+	r.prepare(true)
+
+	copying, err := d.pool.Begin(t.Context())
+	d.must(err)
+	files, err := ledger.Lease(t.Context(), copying, r.id, 0)
+	d.must(err)
+
+	d.must(d.Enter(t.Context(), r.id, ledger.StateFinish))
+	settled, proceed := make(chan string), make(chan struct{})
+	finished := make(chan error)
+	go func() {
+		finished <- r.tx(func(tx pgx.Tx) error {
+			if err := ledger.Settle(t.Context(), tx, r.id); err != nil {
+				return err
+			}
+			settled <- r.states()
+			<-proceed
+			return nil
+		})
+	}()
+	d.waits(1)
+	d.must(ledger.Receive(t.Context(), copying, r.id, 0, []ledger.Receipt{{No: files[0].No}}))
+	d.must(copying.Commit(t.Context()))
+	if states := <-settled; states != "loaded:1 planned:0" {
+		t.Errorf("settled at %s, before the copy's end", states)
+	}
+
+	// A straggler that saw the run copying comes now. It waits, and is fenced.
+	late := make(chan error)
+	go func() { late <- r.copy(1) }()
+	d.waits(1)
+	close(proceed)
+	d.must(<-finished)
+	want(t, <-late, bucketload.CodeFenced)
+
+	// One that waits while the run moves on is fenced too: it took its
+	// snapshot, if it had one, when the run was copying.
+	d.must(d.Enter(t.Context(), r.id, ledger.StateCopy))
+	d.must(r.tx(func(tx pgx.Tx) error {
+		if err := ledger.Settle(t.Context(), tx, r.id); err != nil {
+			return err
+		}
+		go func() { late <- r.copy(1) }()
+		d.waits(1)
+		return d.Enter(t.Context(), r.id, ledger.StateFinish)
+	}))
+	want(t, <-late, bucketload.CodeFenced)
+	if r.states() != "loaded:1 planned:0" {
+		t.Errorf("files %s", r.states())
+	}
+}
+
+// A copy that does not stop by itself is ended, and leaves nothing.
+func testEndCopies(t *testing.T, d *db) {
+	d.exec(`CREATE TABLE rows (a int)`)
+	r, other := d.begin(replace("t")), d.begin(replace("other"))
+	for _, c := range []*conducted{r, other} {
+		c.plan(1, "a")
+		c.prepare(true)
+	}
+	var txs []pgx.Tx
+	for _, c := range []*conducted{r, other} {
+		tx, err := d.pool.Begin(t.Context())
+		d.must(err)
+		_, err = ledger.Lease(t.Context(), tx, c.id, 0)
+		d.must(err)
+		_, err = tx.Exec(t.Context(), `INSERT INTO rows VALUES (1)`)
+		d.must(err)
+		txs = append(txs, tx)
+	}
+	d.must(d.Enter(t.Context(), r.id, ledger.StateCleanup))
+	if n, err := d.EndCopies(t.Context(), r.id); n != 1 || err != nil {
+		t.Errorf("ended %d, %v", n, err)
+	}
+	d.must(r.tx(func(tx pgx.Tx) error { return ledger.Settle(t.Context(), tx, r.id) })) // it is gone, or this would wait for ever
+	if err := bucketload.DatabaseError("copy", txs[0].Commit(t.Context())); err == nil || !bucketload.IsTransient(err) {
+		t.Errorf("the straggler's commit: %v", err)
+	}
+	d.must(txs[1].Commit(t.Context())) // the other run's copy does not notice
+	if n := d.value(`SELECT count(*) FROM rows`); n != "1" {
+		t.Errorf("%s rows, want the other run's", n)
+	}
+	if n, err := d.EndCopies(t.Context(), r.id); n != 0 || err != nil {
+		t.Errorf("ended %d, %v", n, err)
+	}
+}

@@ -1,0 +1,574 @@
+package ledger_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
+)
+
+func TestMain(m *testing.M) { os.Exit(temptest.Run(m)) }
+
+// TestOnPostgres runs every test on every major version that is here, each
+// version's tests one after the other in one database with a new ledger.
+func TestOnPostgres(t *testing.T) {
+	tests := []struct {
+		name string
+		run  func(*testing.T, *db)
+	}{
+		{"Migrate", testMigrate},
+		{"MigrateGivenSchemas", testMigrateGivenSchemas},
+		{"OneActiveRun", testOneActiveRun},
+		{"BeginRace", testBeginRace},
+		{"HeldKeys", testHeldKeys},
+		{"Publish", testPublish},
+		{"Shapes", testShapes},
+		{"Outdated", testOutdated},
+		{"BuildRecord", testBuildRecord},
+		{"Lease", testLease},
+		{"Receipts", testReceipts},
+		{"Settle", testSettle},
+		{"EndCopies", testEndCopies},
+		{"WritePlan", testWritePlan},
+		{"Again", testAgain},
+		{"Resume", testResume},
+		{"ResumeAfterAppend", testResumeAfterAppend},
+		{"Loaded", testLoaded},
+	}
+	for _, major := range temptest.Majors(t) {
+		t.Run(strconv.Itoa(major), func(t *testing.T) {
+			t.Parallel()
+			dsn := temptest.Database(t, major)
+			for _, test := range tests {
+				t.Run(test.name, func(t *testing.T) {
+					d := &db{TB: t, dsn: dsn}
+					d.pool = d.connect(dsn)
+					d.Ledger = ledger.New(d.pool)
+					d.exec(`DROP SCHEMA public CASCADE`)
+					d.exec(`CREATE SCHEMA public`)
+					d.drop()
+					d.must(d.Migrate(t.Context()))
+					test.run(t, d)
+				})
+			}
+		})
+	}
+}
+
+// db is a database with a new ledger, and a pool of connections.
+type db struct {
+	testing.TB
+	*ledger.Ledger
+	pool *pgxpool.Pool
+	dsn  string
+	runs int
+}
+
+// drop leaves nothing of bucketload.
+func (d *db) drop() {
+	d.Helper()
+	d.exec(`DROP SCHEMA IF EXISTS bucketload, dataimport, databackup CASCADE`)
+}
+
+// hold holds a run until the test ends, or release.
+func (d *db) hold(run string) (release func()) {
+	d.Helper()
+	release, err := d.Hold(d.Context(), run)
+	d.must(err)
+	d.Cleanup(release)
+	return release
+}
+
+// role makes a role, the only one of its kind on the server.
+func (d *db) role() string {
+	d.Helper()
+	role := "user_" + strings.ToLower(rand.Text())
+	d.exec(`CREATE ROLE ` + role + ` LOGIN`)
+	return role
+}
+
+func (d *db) connect(dsn string) *pgxpool.Pool {
+	d.Helper()
+	pool, err := pgxpool.New(d.Context(), dsn)
+	d.must(err)
+	d.Cleanup(pool.Close)
+	return pool
+}
+
+func (d *db) must(err error) {
+	d.Helper()
+	if err != nil {
+		d.Fatal(err)
+	}
+}
+
+func (d *db) exec(sql string) {
+	d.Helper()
+	_, err := d.pool.Exec(d.Context(), sql)
+	d.must(err)
+}
+
+// value gives a query's only value as text.
+func (d *db) value(sql string, args ...any) string {
+	d.Helper()
+	var v any
+	d.must(d.pool.QueryRow(d.Context(), sql, args...).Scan(&v))
+	return fmt.Sprint(v)
+}
+
+// waits returns once so many backends wait for a lock.
+func (d *db) waits(n int) {
+	d.Helper()
+	for d.value(`SELECT count(*) FROM pg_locks WHERE NOT granted AND (database IS NULL OR database = (SELECT oid FROM pg_database WHERE datname = current_database()))`) != strconv.Itoa(n) {
+		d.must(d.Context().Err())
+	}
+}
+
+func want(t *testing.T, err error, code bucketload.Code, words ...string) {
+	t.Helper()
+	var e *bucketload.Error
+	if !errors.As(err, &e) || e.Code != code {
+		t.Errorf("error %v, want code %s", err, code)
+		return
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("%q does not say %q", err, word)
+		}
+	}
+}
+
+// conducted is a run that a test conducts.
+type conducted struct {
+	*db
+	id      string
+	load    *bucketload.Load
+	release func()
+}
+
+// begin holds and begins a run.
+func (d *db) begin(load *bucketload.Load) *conducted {
+	d.Helper()
+	r, err := d.tryBegin(load)
+	d.must(err)
+	return r
+}
+
+func (d *db) tryBegin(load *bucketload.Load) (*conducted, error) {
+	d.runs++
+	r := &conducted{db: d, id: fmt.Sprintf("run%09d", d.runs), load: load}
+	r.release = d.hold(r.id)
+	_, err := d.Begin(d.Context(), r.id, load)
+	return r, err
+}
+
+func replace(table string) *bucketload.Load {
+	return &bucketload.Load{Key: table, Table: bucketload.TableName{Schema: "public", Name: table}, Mode: bucketload.ModeReplace}
+}
+
+func appending() *bucketload.Load {
+	load := replace("t")
+	load.Mode = bucketload.ModeAppend
+	return load
+}
+
+// plan writes a plan of these files, so many in a batch. A name with a ! is
+// skipped; name@version has that version.
+func (r *conducted) plan(perBatch int, uris ...string) {
+	r.Helper()
+	n := 0
+	r.must(r.WritePlan(r.Context(), r.id, func(l *ledger.Listing) error {
+		for _, uri := range uris {
+			uri, version, ok := strings.Cut(uri, "@")
+			if !ok {
+				version = "v1"
+			}
+			p := ledger.Planned{Object: bucketload.Object{URI: uri, Size: int64(len(uri)), Version: version}, Batch: n / perBatch}
+			if strings.Contains(uri, "!") {
+				p.Batch, p.Skipped = 0, &bucketload.FileError{Code: bucketload.CodeName, Message: "its name"}
+			} else {
+				n++
+			}
+			if err := l.Add(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// prepare records columns; staging is false for rows that go into the live table.
+func (r *conducted) prepare(staging bool) {
+	r.Helper()
+	r.must(r.tx(func(tx pgx.Tx) error { return r.SetColumns(r.Context(), tx, r.id, []string{"a"}, staging) }))
+	r.must(r.Enter(r.Context(), r.id, ledger.StateCopy))
+}
+
+func (r *conducted) tx(do func(pgx.Tx) error) error { return pgx.BeginFunc(r.Context(), r.pool, do) }
+
+// copy copies a batch: names in fail fail, and with a ~ transiently.
+func (r *conducted) copy(batch int, fail ...string) error {
+	return r.tx(func(tx pgx.Tx) error {
+		files, err := ledger.Lease(r.Context(), tx, r.id, batch)
+		if err != nil || len(files) == 0 {
+			return err
+		}
+		var receipts []ledger.Receipt
+		for _, f := range files {
+			receipt := ledger.Receipt{No: f.No, Rows: 10}
+			if slices.Contains(fail, f.URI) {
+				receipt.Err = &bucketload.Error{Code: bucketload.CodeValue, URI: f.URI, Line: 3, Column: "a", Value: "x\x00y", Message: "bad",
+					Hint: "mend it", Transient: strings.HasSuffix(f.URI, "~")}
+			}
+			receipts = append(receipts, receipt)
+		}
+		return ledger.Receive(r.Context(), tx, r.id, batch, receipts)
+	})
+}
+
+// all goes through a run that loads the files: staging or straight.
+func (r *conducted) all(staging bool, uris ...string) {
+	r.Helper()
+	r.plan(1000, uris...)
+	r.prepare(staging)
+	r.must(r.copy(0))
+	r.publish()
+}
+
+func (r *conducted) publish() {
+	r.Helper()
+	r.must(r.tx(func(tx pgx.Tx) error {
+		return ledger.Publish(r.Context(), tx, r.id, r.load.Table, ledger.Publication{Status: bucketload.StatusSucceeded})
+	}))
+	r.release()
+}
+
+// fail ends a run as the conductor does, and lets go of it.
+func (r *conducted) fail() {
+	r.Helper()
+	r.must(r.End(r.Context(), r.id, bucketload.StatusFailed, &bucketload.RunError{Op: "copy", Message: "it broke"}))
+	r.release()
+}
+
+// states lists state:attempts of the files in the order of the plan.
+func (r *conducted) states() string {
+	r.Helper()
+	return r.value(`SELECT string_agg(state || ':' || attempts, ' ' ORDER BY no) FROM bucketload.files WHERE run = $1`, r.id)
+}
+
+// batches lists done and failed of the batches.
+func (r *conducted) batches() string {
+	r.Helper()
+	return r.value(`SELECT string_agg(done || ':' || failed, ' ' ORDER BY no) FROM bucketload.batches WHERE run = $1`, r.id)
+}
+
+func testMigrate(t *testing.T, d *db) {
+	d.drop()
+	if there, err := d.Exists(t.Context()); there || err != nil {
+		t.Errorf("exists %v, %v", there, err)
+	}
+	if _, ok, err := d.BackupOf(t.Context(), bucketload.TableName{Schema: "databackup", Name: "t"}); ok || err != nil {
+		t.Errorf("a backup without a ledger: %v, %v", ok, err)
+	}
+	var g errgroup.Group
+	for range 4 {
+		g.Go(func() error { return d.Migrate(t.Context()) })
+	}
+	d.must(g.Wait())
+	d.must(d.Migrate(t.Context()))
+	if n := d.value(`SELECT count(*) FROM bucketload.migrations`); n != "1" {
+		t.Errorf("%s migrations applied", n)
+	}
+
+	// A schema that somebody dropped to free its space comes back.
+	d.exec(`DROP SCHEMA databackup`)
+	d.must(d.Migrate(t.Context()))
+	d.exec(`CREATE TABLE databackup.t ()`)
+
+	// A ledger that is up to date asks for no right to create.
+	role := d.role()
+	d.exec(`GRANT USAGE ON SCHEMA bucketload TO ` + role)
+	d.exec(`GRANT ALL ON ALL TABLES IN SCHEMA bucketload TO ` + role)
+	d.must(d.as(role).Migrate(t.Context()))
+
+	d.exec(`INSERT INTO bucketload.migrations (version, name) VALUES (999, 'future')`)
+	want(t, d.Migrate(t.Context()), bucketload.CodeUsage, "version 999")
+}
+
+// A role that may not create schemas uses those that it was given.
+func testMigrateGivenSchemas(t *testing.T, d *db) {
+	d.drop()
+	role := d.role()
+	l := d.as(role)
+	err := l.Migrate(t.Context())
+	want(t, err, bucketload.CodeDatabase)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "42501" || bucketload.AsError(err).Hint == "" {
+		t.Errorf("error %v, want 42501 and a hint", err)
+	}
+	for _, schema := range []string{"bucketload", "dataimport", "databackup"} {
+		d.exec(`CREATE SCHEMA ` + schema)
+		d.exec(`GRANT ALL ON SCHEMA ` + schema + ` TO ` + role)
+	}
+	d.must(l.Migrate(t.Context()))
+	d.must(l.Migrate(t.Context()))
+}
+
+// as gives the ledger to a role, with no search path to help it.
+func (d *db) as(role string) *ledger.Ledger {
+	d.Helper()
+	c, err := pgxpool.ParseConfig(d.dsn)
+	d.must(err)
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, `SET SESSION AUTHORIZATION `+role+`; SET search_path = ''`)
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(d.Context(), c)
+	d.must(err)
+	d.Cleanup(pool.Close)
+	return ledger.New(pool)
+}
+
+func testOneActiveRun(t *testing.T, d *db) {
+	first := d.begin(replace("t"))
+	d.begin(replace("other")) // does not mind
+	_, err := d.tryBegin(replace("t"))
+	want(t, err, bucketload.CodeConflict, first.id, "public.t")
+	_, err = d.Hold(t.Context(), first.id)
+	want(t, err, bucketload.CodeConflict, first.id)
+
+	first.publish()
+	second := d.begin(replace("t"))
+
+	// Its process dies: the next one says so and begins.
+	second.release()
+	r, err := d.Run(t.Context(), second.id)
+	d.must(err)
+	if r.Status != bucketload.StatusFailed || r.Error == nil || !strings.Contains(r.Error.Hint, "redrive "+second.id) || r.Alive {
+		t.Errorf("a dead run is shown as %s, %v", r.Status, r.Error)
+	}
+	d.must(d.Runs(t.Context(), func(r *ledger.Run) error {
+		if *r.ID == second.id && r.Status != bucketload.StatusFailed {
+			t.Errorf("a dead run is listed as %s", r.Status)
+		}
+		return nil
+	}))
+	d.hold("third")
+	dead, err := d.Begin(t.Context(), "third", replace("t"))
+	if dead != second.id || err != nil {
+		t.Errorf("dead %q, %v; want %s", dead, err, second.id)
+	}
+	want(t, d.Enter(t.Context(), second.id, ledger.StateFinish), bucketload.CodeFenced, second.id)
+	if r, err = d.Run(t.Context(), second.id); err != nil || r.Status != bucketload.StatusFailed || r.EndedAt == nil || r.Error.Message != "its process died" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err = d.Run(t.Context(), "third"); err != nil || r.Status != bucketload.StatusRunning || !r.Alive {
+		t.Errorf("%+v, %v", r, err)
+	}
+	// What is over stays as it ended.
+	d.must(d.End(t.Context(), second.id, bucketload.StatusCancelled, nil))
+	if v := d.value(`SELECT status FROM bucketload.runs WHERE id = $1`, second.id); v != "failed" {
+		t.Errorf("ended twice: %s", v)
+	}
+	_, err = d.Run(t.Context(), "nobody's")
+	want(t, err, bucketload.CodeUsage, "nobody's")
+}
+
+// Of many that begin at once on a table whose run died, one wins.
+func testBeginRace(t *testing.T, d *db) {
+	for range 3 {
+		d.begin(replace("t")).release()
+		var g errgroup.Group
+		results := make([]error, 4)
+		for i := range results {
+			d.runs++
+			id := fmt.Sprintf("run%09d", d.runs)
+			d.hold(id)
+			g.Go(func() error {
+				_, results[i] = d.Begin(t.Context(), id, replace("t"))
+				return nil
+			})
+		}
+		d.must(g.Wait())
+		won := 0
+		for _, err := range results {
+			if err == nil {
+				won++
+			} else {
+				want(t, err, bucketload.CodeConflict)
+			}
+		}
+		if n := d.value(`SELECT count(*) FROM bucketload.runs WHERE status = 'running'`); won != 1 || n != "1" {
+			t.Errorf("%d have begun, %s run", won, n)
+		}
+		d.exec(`UPDATE bucketload.runs SET status = 'failed'`)
+	}
+}
+
+// Advisory keys are 64 bits in two halves in pg_locks, of either sign.
+func testHeldKeys(t *testing.T, d *db) {
+	signs := map[string]int{}
+	for i := range 12 {
+		r := d.begin(replace("t" + strconv.Itoa(i)))
+		signs[d.value(`SELECT sign(hashtextextended('bucketload hold ' || $1, 0))::text`, r.id)]++
+		if run, err := d.Run(t.Context(), r.id); err != nil || !run.Alive {
+			t.Errorf("run %s is held: %+v, %v", r.id, run, err)
+		}
+	}
+	if len(signs) != 2 {
+		t.Errorf("signs of the keys %v, want both", signs)
+	}
+}
+
+func testPublish(t *testing.T, d *db) {
+	backup := bucketload.TableName{Schema: "databackup", Name: "t"}
+	d.exec(`CREATE TABLE databackup.t (a int)`)
+	publish := func(r *conducted) error {
+		return r.tx(func(tx pgx.Tx) error {
+			return ledger.Publish(t.Context(), tx, r.id, r.load.Table, ledger.Publication{Status: bucketload.StatusPartial,
+				Backup: &ledger.Backup{Name: backup, Names: []string{"x"}}})
+		})
+	}
+	first := d.begin(replace("t"))
+	d.must(publish(first))
+	first.release()
+	want(t, publish(first), bucketload.CodeFenced)
+	r, err := d.Run(t.Context(), first.id)
+	if err != nil || r.Status != bucketload.StatusPartial || !r.Published || *r.Backup != "databackup.t" || r.State != "Done" || r.EndedAt == nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if of, ok, err := d.BackupOf(t.Context(), backup); of != first.load.Table || !ok || err != nil {
+		t.Errorf("backup of %v, %v, %v", of, ok, err)
+	}
+	d.exec(`DROP TABLE databackup.t`)
+	d.exec(`CREATE TABLE databackup.t (theirs int)`)
+	if of, ok, err := d.BackupOf(t.Context(), backup); ok || err != nil {
+		t.Errorf("a table of the user's is the backup of %v, %v", of, err)
+	}
+	// A run that somebody ended publishes nothing.
+	second := d.begin(replace("other"))
+	second.fail()
+	want(t, publish(second), bucketload.CodeFenced)
+	if n := d.value(`SELECT count(*) FROM bucketload.backups WHERE table_name = 'other'`); n != "0" {
+		t.Error("the backup of a fenced run is recorded")
+	}
+}
+
+func testShapes(t *testing.T, d *db) {
+	r := d.begin(replace("t"))
+	r.plan(10, "s3://b/a", "s3://b/bad", "s3://b/!", "s3://b/c")
+	r.prepare(true)
+	d.must(r.copy(0, "s3://b/bad"))
+	d.must(d.End(t.Context(), r.id, bucketload.StatusFailed, &bucketload.RunError{Op: "copy", Message: "m", Hint: "h"}))
+	var lines []string
+	d.must(d.Files(t.Context(), r.id, "", func(f *bucketload.File) error {
+		data, err := json.Marshal(f)
+		lines = append(lines, string(data))
+		return err
+	}))
+	wanted := []string{
+		`{"uri":"s3://b/c","state":"loaded","rows":10,"rejected":0,"bytes":8,"attempts":1,"error":null}`,
+		`{"uri":"s3://b/!","state":"skipped","rows":0,"rejected":0,"bytes":8,"attempts":0,"error":{"code":"name","line":0,"column":"","value":"","message":"its name","hint":""}}`,
+		`{"uri":"s3://b/bad","state":"failed","rows":0,"rejected":0,"bytes":10,"attempts":1,"error":{"code":"value","line":3,"column":"a","value":"x` + "\uFFFD" + `y","message":"bad","hint":"mend it"}}`,
+		`{"uri":"s3://b/a","state":"loaded","rows":10,"rejected":0,"bytes":8,"attempts":1,"error":null}`,
+	}
+	if !slices.Equal(lines, wanted) {
+		t.Errorf("files\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(wanted, "\n"))
+	}
+	var failed int
+	d.must(d.Files(t.Context(), r.id, bucketload.FileFailed, func(*bucketload.File) error { failed++; return nil }))
+	if failed != 1 {
+		t.Errorf("%d failed files", failed)
+	}
+
+	run, err := d.Run(t.Context(), r.id)
+	d.must(err)
+	if run.Seconds <= 0 || run.StartedAt.After(*run.EndedAt) {
+		t.Errorf("%v s, from %v to %v", run.Seconds, run.StartedAt, run.EndedAt)
+	}
+	run.Seconds, run.StartedAt, run.EndedAt = 1.5, time.Unix(0, 0).UTC(), nil
+	data, err := json.Marshal(run)
+	if want := `{"run":"run000000001","table":"public.t","status":"failed","mode":"replace","files":{"planned":3,"loaded":2,"failed":1,"skipped":1},` +
+		`"rows":{"loaded":20,"rejected":0},"bytes":16,"seconds":1.5,"backup":null,"error":{"op":"copy","message":"m","hint":"h"},` +
+		`"state":"Copy","started_at":"1970-01-01T00:00:00Z","ended_at":null}`; string(data) != want || err != nil {
+		t.Errorf("run\n%s\nwant\n%s", data, want)
+	}
+
+	d.begin(replace("u"))
+	d.begin(replace("v"))
+	var order []string
+	d.must(d.Runs(t.Context(), func(r *ledger.Run) error { order = append(order, r.Table); return nil }))
+	if !slices.Equal(order, []string{"public.v", "public.u", "public.t"}) {
+		t.Errorf("runs %v, want the newest first", order)
+	}
+	stop := errors.New("enough")
+	if err := d.Runs(t.Context(), func(*ledger.Run) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("error %v, want the caller's", err)
+	}
+	failures, planned, err := d.Failures(t.Context(), r.id)
+	if failures != 1 || planned != 3 || err != nil {
+		t.Errorf("%d of %d, %v", failures, planned, err)
+	}
+	first, transient, err := d.FirstFailure(t.Context(), r.id)
+	if err != nil || first.URI != "s3://b/bad" || first.Error.Line != 3 || transient {
+		t.Errorf("%+v, %v, %v", first, transient, err)
+	}
+	if first, _, err = d.FirstFailure(t.Context(), "none"); first != nil || err != nil {
+		t.Errorf("%+v, %v", first, err)
+	}
+}
+
+func testOutdated(t *testing.T, d *db) {
+	for i := range 3 { // two that failed, the first of them without staging, and one that succeeds
+		r := d.begin(replace("t"))
+		if i > 0 {
+			d.exec(`CREATE TABLE dataimport.r_` + r.id + ` ()`)
+		}
+		if i < 2 {
+			r.fail()
+			continue
+		}
+		if got, err := d.Outdated(t.Context(), r.load.Table, r.id); err != nil || !slices.Equal(got, []string{"run000000002"}) {
+			t.Errorf("outdated %v, %v", got, err)
+		}
+	}
+}
+
+func testBuildRecord(t *testing.T, d *db) {
+	r := d.begin(replace("t"))
+	var steps, columns []string
+	if built, ok, err := d.Build(t.Context(), r.id, &steps); built != 0 || ok || err != nil {
+		t.Errorf("%d, %v, %v before any", built, ok, err)
+	}
+	d.must(d.SetBuild(t.Context(), r.id, []string{"one", "two"}))
+	d.must(r.tx(func(tx pgx.Tx) error { return ledger.Built(t.Context(), tx, r.id, 1) }))
+	if built, ok, err := d.Build(t.Context(), r.id, &steps); built != 1 || !ok || err != nil || !slices.Equal(steps, []string{"one", "two"}) {
+		t.Errorf("%d, %v, %v, %v", built, ok, err, steps)
+	}
+	if ok, err := d.Columns(t.Context(), r.id, &columns); ok || err != nil {
+		t.Errorf("%v, %v before any", ok, err)
+	}
+	for _, c := range []string{"first", "second"} {
+		d.must(r.tx(func(tx pgx.Tx) error { return d.SetColumns(t.Context(), tx, r.id, []string{c}, c == "second") }))
+	}
+	if ok, err := d.Columns(t.Context(), r.id, &columns); !ok || err != nil || !slices.Equal(columns, []string{"first"}) {
+		t.Errorf("%v, %v, %v: the first call wins", columns, ok, err)
+	}
+	_, err := d.Columns(t.Context(), "nobody's", &columns)
+	want(t, err, bucketload.CodeUsage)
+}

@@ -1,0 +1,157 @@
+package table_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/table"
+)
+
+func testDependents(t *testing.T, d *db) {
+	tests := []struct{ sql, want string }{
+		{`CREATE VIEW v AS SELECT a FROM t`, "view v"},
+		{`CREATE VIEW v AS SELECT NULL::t AS r`, "view v"},
+		{`CREATE MATERIALIZED VIEW "M v" AS SELECT a FROM t`, `materialized view "M v"`},
+		{`CREATE RULE r AS ON DELETE TO t DO INSTEAD NOTHING`, "rule r"},
+		{`CREATE TABLE o (a int); CREATE RULE r AS ON DELETE TO o DO INSTEAD DELETE FROM t`, "rule r of o"},
+		{`CREATE TABLE child (a int REFERENCES t)`, "foreign key child_a_fkey of child"},
+		{`ALTER TABLE t ADD parent int REFERENCES t`, "foreign key t_parent_fkey of t"},
+		{`CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()`, "trigger tr"},
+		{`CREATE POLICY p ON t`, "policy p"},
+		{`CREATE TABLE o (a int); CREATE POLICY p ON o USING (EXISTS (SELECT FROM t))`, "policy p of o"},
+		{`ALTER TABLE t ENABLE ROW LEVEL SECURITY`, "row level security"},
+		{`ALTER TABLE t FORCE ROW LEVEL SECURITY`, "row level security"},
+		{`CREATE PUBLICATION p FOR TABLE t`, "publication p"},
+		{`CREATE PUBLICATION p FOR ALL TABLES`, "publication p"},
+		{`CREATE PUBLICATION p FOR TABLES IN SCHEMA public`, "publication p"},
+		{`CREATE SUBSCRIPTION s CONNECTION 'dbname=none' PUBLICATION p WITH (connect = false);
+			INSERT INTO pg_subscription_rel SELECT oid, 't'::regclass, 'r', NULL FROM pg_subscription WHERE subname = 's'`, "subscription s"},
+		{`CREATE TABLE child () INHERITS (t)`, "inheritance: child child"},
+		{`CREATE TABLE p (a int PRIMARY KEY, b text); ALTER TABLE t INHERIT p`, "inheritance: parent p"},
+		{`CREATE TABLE p (a int NOT NULL, b text) PARTITION BY LIST (a); ALTER TABLE p ATTACH PARTITION t DEFAULT`, "partition of p"},
+		{`CREATE FUNCTION f(t) RETURNS int LANGUAGE sql AS 'SELECT 1'`, "function f(t)"},
+		{`CREATE FUNCTION f() RETURNS SETOF t LANGUAGE sql AS 'SELECT NULL::t'`, "function f()"},
+		{`CREATE FUNCTION f(t[]) RETURNS int LANGUAGE sql AS 'SELECT 1'`, "function f(t[])"},
+		{`CREATE FUNCTION f() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM t; END`, "function f()"},
+		{`CREATE TABLE o (r t)`, "column r of o, which has its row type"},
+		{`CREATE TABLE o (r t[])`, "column r of o, which has its row type"},
+		{`CREATE DOMAIN d AS t`, "type d"},
+		{`CREATE TABLE o (a int DEFAULT length((NULL::t)::text))`, "default value for column a of table o"},
+		{`CREATE TABLE o (a text CHECK (a <> (NULL::t)::text))`, "constraint o_a_check on table o"},
+		{`CREATE TABLE o (a text); CREATE INDEX i ON o ((a = (NULL::t)::text)) WHERE a <> (NULL::t)::text`, "index i"},
+		{`ALTER EXTENSION plpgsql ADD TABLE t`, "extension plpgsql, which it belongs to"},
+		{`CREATE TYPE ty AS (a int, b text); ALTER TABLE t OF ty`, "type ty, which it is made of"},
+
+		// Its own parts, and what may refer to another table's.
+		{`CREATE INDEX ON t ((a + 1)) WHERE b <> ''; ALTER TABLE t ADD CHECK (a > 0), ADD UNIQUE (b), ADD g int GENERATED ALWAYS AS (a * 2) STORED, ADD s serial,
+			ADD i int GENERATED ALWAYS AS IDENTITY; CREATE STATISTICS st ON a, (b || 'x') FROM t; COMMENT ON TABLE t IS 'x'; GRANT ALL ON t TO PUBLIC;
+			CREATE TABLE o (a int PRIMARY KEY); ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES o; CREATE TABLE p (id int DEFAULT nextval('t_s_seq'));
+			CREATE VIEW v AS SELECT nextval('t_s_seq')`, ""},
+	}
+	for _, test := range tests {
+		d.run(`BEGIN; CREATE TABLE t (a int PRIMARY KEY, b text);` + test.sql)
+		live, err := table.Inspect(t.Context(), d.Conn, named("t"))
+		if err != nil {
+			t.Fatalf("%s: %v", test.sql, err)
+		}
+		switch {
+		case test.want == "" && len(live.Dependents) > 0:
+			t.Errorf("%s: %q, want none", test.sql, live.Dependents)
+		case test.want != "" && !slices.Contains(live.Dependents, test.want):
+			t.Errorf("%s: %q, want %q", test.sql, live.Dependents, test.want)
+		case test.want != "":
+			refused(t, table.Refuse(named("t"), live.Dependents), bucketload.CodeDependents, "public.t", test.want)
+		}
+		d.run(`ROLLBACK`)
+	}
+}
+
+func testInspect(t *testing.T, d *db) {
+	d.run(`CREATE TABLE plain (a int); CREATE VIEW v AS SELECT 1 AS a; CREATE MATERIALIZED VIEW m AS SELECT 1 AS a; CREATE SEQUENCE s; CREATE INDEX i ON plain (a);
+		CREATE TYPE c AS (a int); CREATE TABLE p (a int) PARTITION BY LIST (a)`)
+	for name, want := range map[string]string{"v": "a view", "m": "a materialized view", "s": "a sequence", "i": "an index", "c": "a composite type"} {
+		_, err := table.Inspect(t.Context(), d.Conn, named(name))
+		refused(t, err, bucketload.CodeDependents, "public."+name+" is "+want)
+	}
+	_, err := table.Inspect(t.Context(), d.Conn, named("no where.t"))
+	refused(t, err, bucketload.CodeUsage, `no schema "no where"`)
+	if live, err := table.Inspect(t.Context(), d.Conn, named("absent")); live != nil || err != nil {
+		t.Errorf("absent: %v, %v", live, err)
+	}
+	live, err := table.Inspect(t.Context(), d.Conn, named("p"))
+	if err != nil || len(live.Dependents) == 0 {
+		t.Errorf("a partitioned table: %+v, %v", live, err)
+	}
+	if live, err = table.Inspect(t.Context(), d.Conn, named("plain")); err != nil || live.Rows != -1 || live.OID == 0 || len(live.Columns) != 1 {
+		t.Errorf("plain: %+v, %v", live, err)
+	}
+	d.run(`INSERT INTO plain VALUES (1), (2); ANALYZE plain`)
+	if live, err = table.Inspect(t.Context(), d.Conn, named("plain")); err != nil || live.Rows != 2 || live.Bytes == 0 {
+		t.Errorf("plain: %+v, %v", live, err)
+	}
+}
+
+func testCheckTypes(t *testing.T, d *db) {
+	for _, typ := range []string{"text", "numeric(8,2)", "timestamp(3) with time zone", "int[]", "double precision", `"char"`} {
+		if err := table.CheckTypes(t.Context(), d.Conn, []table.Column{{Name: "c", Type: typ}}); err != nil {
+			t.Errorf("%s: %v", typ, err)
+		}
+	}
+	for _, typ := range []string{"strnig", "text; DROP TABLE x", "int NOT NULL", "int DEFAULT 1", "text)", "", "no.such", "'"} {
+		refused(t, table.CheckTypes(t.Context(), d.Conn, []table.Column{{Name: "c", Type: typ}}), bucketload.CodeUsage, `"c"`)
+	}
+}
+
+func testSteps(t *testing.T, d *db) {
+	d.run(`CREATE TABLE t (a int, b int, c text, d text); CREATE INDEX by_c ON t (lower(c)) WHERE d <> ''; CREATE STATISTICS st ON (a + b), c FROM t;
+		ALTER TABLE t ADD CONSTRAINT ck CHECK (a < b)`)
+	live, err := table.Inspect(t.Context(), d.Conn, named("t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := &bucketload.Load{Table: named("t"), BeforeSwapSQL: []string{"UPDATE {staging} SET a = 1", "SELECT '{table}'"},
+		Statistics: []string{"a, b", "(a, b)", "(ndistinct) on a, b", "ON a, c", "(a + 1), (b + 1)", "((a + b))", "\"turned on\", a"}, Indexes: []string{"(a)", "UNIQUE(a)", " unique using btree (b)"}}
+	steps, err := table.Steps(t.Context(), d.Conn, load, "x", live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range steps {
+		if s.Definition == "" {
+			got = append(got, strings.ReplaceAll(s.SQL, ` "dataimport"."r_x"`, " S"))
+		}
+	}
+	want := []string{`CREATE INDEX ON S (a)`, `CREATE UNIQUE INDEX ON S (a)`, `CREATE UNIQUE INDEX ON S using btree (b)`}
+	for i, body := range []string{"ON a, b", "ON a, b", "(ndistinct) on a, b", "ON a, c", "ON (a + 1), (b + 1)", "ON (a + b)", `ON "turned on", a`} {
+		want = append(want, `CREATE STATISTICS "dataimport"."r_x_stat`+string(rune('1'+i))+`" `+body+` FROM S`)
+	}
+	want = append(want, "UPDATE S SET a = 1", `SELECT '"public"."t"'`)
+	if !slices.Equal(got, want) {
+		t.Errorf("steps\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	lost := table.Lost(steps, []table.Column{{Name: "a"}, {Name: "c"}})
+	if want := []string{`constraint "ck" of the live table, on column "b"`, `index "by_c" of the live table, on column "d"`, `statistics "st" of the live table, on column "b"`}; !slices.Equal(lost, want) {
+		t.Errorf("lost %q, want %q", lost, want)
+	}
+}
+
+// What staging's rows do not allow is an error that says where to look.
+func testBuildError(t *testing.T, d *db) {
+	load := &bucketload.Load{Key: "t", Table: named("t"), PrimaryKey: []string{"a"}, Columns: []bucketload.Column{{Name: "a", Type: "int"}}}
+	r := d.newRun(load, `INSERT INTO {staging} VALUES (7), (7)`)
+	err := r.prepare()
+	refused(t, err, bucketload.CodeDatabase, "primary_key", "(a)=(7)")
+	if n, err := table.Count(t.Context(), d.Conn, bucketload.StagingTable(r.id)); n != 2 || err != nil {
+		t.Errorf("%d rows, %v: staging keeps what it had", n, err)
+	}
+	for range 2 {
+		if err := table.DropStaging(t.Context(), d.Conn, r.id); err != nil {
+			t.Error(err)
+		}
+	}
+	if there, err := table.Exists(t.Context(), d.Conn, bucketload.StagingTable(r.id)); there || err != nil {
+		t.Errorf("there %v, %v", there, err)
+	}
+}
