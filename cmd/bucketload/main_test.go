@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // an S3 server of its own, on every version of Postgres. Beside testscript's
 // own commands they have
 //
-//	sql QUERY                       rows on stdout, fields apart by |
+//	sql QUERY                       rows on stdout, fields apart by |; $VAR expands in quotes, too
 //	put BUCKET/KEY FILE             into the S3 server
 //	stations N DAYS (DIR | s3://BUCKET/PREFIX/)
 //	await QUERY RESULT              until the query gives the result
@@ -67,7 +67,13 @@ func runScript(t *testing.T, script, dsn string) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BUCKETLOAD_TO", dsn)
-			env.Setenv("PASSWORD", passwordOf(dsn))
+			target, err := pgx.ParseConfig(dsn)
+			if err != nil {
+				return err
+			}
+			env.Setenv("PASSWORD", target.Password)
+			env.Setenv("DATABASE", target.Database)
+			env.Setenv("LOADER_TO", fmt.Sprintf("postgres://loader_%s:x@%s:%d/%[1]s?sslmode=disable", target.Database, target.Host, target.Port))
 			env.Setenv("AWS_ENDPOINT_URL_S3", s3.URL())
 			env.Setenv("AWS_REGION", "us-east-1")
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -76,7 +82,7 @@ func runScript(t *testing.T, script, dsn string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sql": func(ts *testscript.TestScript, neg bool, args []string) {
-				out, err := query(conn, strings.Join(args, " "))
+				out, err := query(conn, os.Expand(strings.Join(args, " "), ts.Getenv))
 				if (err != nil) != neg {
 					ts.Fatalf("sql: %v", err)
 				}
@@ -138,12 +144,4 @@ func query(conn *pgx.Conn, sql string) (string, error) {
 		}
 	}
 	return b.String(), nil
-}
-
-func passwordOf(dsn string) string {
-	c, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		panic(err)
-	}
-	return c.Password
 }

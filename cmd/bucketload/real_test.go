@@ -109,7 +109,7 @@ func TestRealYear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s3.Close() //nolint:errcheck // the test is over
+	defer s3.Close()
 	if err := s3.ServeDir("noaa-gsod-pds", dir); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestRealYear(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer conn.Close(context.Background()) //nolint:errcheck // the test is over
+			defer conn.Close(context.Background())
 			got, err := query(conn, test.sql)
 			if err != nil {
 				t.Fatal(err)
@@ -171,7 +171,7 @@ func unpack(t *testing.T, archive string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	z, err := zstd.NewReader(f)
 	if err != nil {
 		t.Fatal(err)

@@ -86,8 +86,11 @@ func (s *Steps) Plan(ctx context.Context, in PlanInput) (out PlanOutput, err err
 
 // swappable refuses a load whose swap could not be done.
 func (s *Steps) swappable(ctx context.Context, load *bucketload.Load, live *table.Live) error {
-	if live == nil || load.Mode != bucketload.ModeReplace || load.LimitFiles > 0 {
+	if load.LimitFiles > 0 || load.Mode == bucketload.ModeAppend && live != nil {
 		return nil
+	}
+	if err := table.MayReplace(ctx, s.Pool, load.Table); err != nil || live == nil {
+		return err
 	}
 	if err := table.Refuse(load.Table, live.Dependents); err != nil {
 		return err

@@ -229,3 +229,28 @@ func Blockers(ctx context.Context, q Queryer, name bucketload.TableName) ([]stri
 	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	return list, bucketload.DatabaseError("swap", err)
 }
+
+// MayReplace is nil where the role may swap a table in: it may create in the
+// schema, and is, or is a member of, the owner of the live table.
+func MayReplace(ctx context.Context, q Queryer, name bucketload.TableName) error {
+	var user, owner string
+	var create, owns bool
+	err := q.QueryRow(ctx, `
+		SELECT current_user, has_schema_privilege(n.oid, 'CREATE'), coalesce(pg_get_userbyid(c.relowner), ''),
+			c.oid IS NULL OR pg_has_role(c.relowner, 'USAGE')
+		FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = $2
+		WHERE n.nspname = $1`, name.Schema, name.Name).Scan(&user, &create, &owner, &owns)
+	switch {
+	case err != nil:
+		return bucketload.DatabaseError("plan", err)
+	case !create:
+		return &bucketload.Error{Op: "plan", Code: bucketload.CodeAccess,
+			Message: fmt.Sprintf("role %q may not create a table in schema %q", user, name.Schema),
+			Hint:    fmt.Sprintf("GRANT CREATE ON SCHEMA %s TO %s", quote(name.Schema), quote(user))}
+	case !owns:
+		return &bucketload.Error{Op: "plan", Code: bucketload.CodeAccess,
+			Message: fmt.Sprintf("role %q may not replace %s, which %q owns", user, name, owner),
+			Hint:    fmt.Sprintf("GRANT %s TO %s, or load as the owner", quote(owner), quote(user))}
+	}
+	return nil
+}
