@@ -34,9 +34,12 @@ func DatabaseError(op string, err error) error {
 	return e
 }
 
+// connectionLost knows a broken connection, also one that pgx found closed:
+// that is no network error, but one before which nothing was sent.
 func connectionLost(err error) bool {
 	var netErr net.Error
-	return errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+	var unsent interface{ SafeToRetry() bool }
+	return errors.As(err, &netErr) || errors.As(err, &unsent) && unsent.SafeToRetry() || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		errors.Is(err, os.ErrDeadlineExceeded)
 }

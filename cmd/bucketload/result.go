@@ -45,9 +45,16 @@ func (a *app) result(ctx context.Context, s *steps.Steps, run *bucketload.Run, e
 	} else {
 		a.report(err)
 	}
-	if run.ID != nil && run.Files.Planned > 0 {
+	if resumable(run) {
 		fmt.Fprintf(a.errs, "next: %s\n", next(run))
 	}
+}
+
+// resumable says whether going on with a failed run makes sense: it got as far
+// as to copy.
+func resumable(run *bucketload.Run) bool {
+	return run.ID != nil && (run.Status == bucketload.StatusFailed || run.Status == bucketload.StatusCancelled) &&
+		(run.Files.Loaded > 0 || run.Files.Failed > 0 || run.Status == bucketload.StatusCancelled)
 }
 
 // next is the command that a person most likely wants after a run that failed.

@@ -108,7 +108,7 @@ func (a *app) status(r *ledger.Run) error {
 		}
 	}
 	switch {
-	case (r.Status == bucketload.StatusFailed || r.Status == bucketload.StatusCancelled) && r.Files.Planned > 0:
+	case resumable(&r.Run):
 		line("next", "%s", next(&r.Run))
 	case r.Files.Failed > 0:
 		line("next", "bucketload files %s --status failed", *r.ID)

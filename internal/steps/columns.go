@@ -2,7 +2,9 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -55,11 +57,21 @@ func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *tabl
 		return nil, err
 	}
 	survey := infer.NewSurvey(infer.Options{LowerCase: load.LowerCase, AllText: load.AllText})
+	var headless error // why the first file without a header has none
 	for _, sample := range samples {
-		survey.Add(sample.parse(r.CSV, given(load)))
+		parsed, err := sample.parse(r.CSV, given(load))
+		survey.Add(parsed)
+		if headless == nil && err != nil && !errors.Is(err, io.EOF) {
+			e := *bucketload.AsError(err)
+			e.Op, e.URI = "prepare", sample.object.URI
+			headless = &e
+		}
 	}
 	r.Shapes = survey.Shapes()
 	r.choose(load, live, survey.Columns())
+	if len(r.Table) == 0 && headless != nil {
+		return nil, headless
+	}
 	if len(r.Table) == 0 {
 		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeHeader, Message: "no file has a header to take columns from",
 			Hint: "describe them: columns: in the configuration, or csv.header: false"}
@@ -83,7 +95,7 @@ func (r *Resolution) choose(load *bucketload.Load, live *table.Live, inferred []
 		r.fromLive(load, live, inferred)
 	default:
 		r.Origin = "samples"
-		r.fromSamples(load, inferred)
+		r.fromSamples(load, r.common(load, inferred))
 	}
 	if r.Origin != "live table" && live != nil && load.Mode == bucketload.ModeReplace {
 		r.carry(live)
@@ -105,6 +117,41 @@ func (r *Resolution) carry(live *table.Live) {
 			r.Notes = append(r.Notes, fmt.Sprintf("column %q of the live table will be gone: %s", c.Name, r.absent()))
 		}
 	}
+}
+
+// common gives the inferred columns that most of the sampled files have. A file
+// without them, or with others, fails by itself, and does not change the table.
+func (r *Resolution) common(load *bucketload.Load, inferred []infer.Column) []infer.Column {
+	set := func(headers []string) []string {
+		names := make([]string, len(headers))
+		for i, h := range headers {
+			names[i] = infer.ColumnName(h, load.LowerCase)
+			if by := slices.IndexFunc(load.Columns, func(c bucketload.Column) bool { return slices.Contains(c.From, h) }); by >= 0 {
+				names[i] = load.Columns[by].Name
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	var most []string
+	files := map[string]int64{} // by the set of columns, in any order
+	for _, shape := range r.Shapes {
+		names := set(shape.Columns)
+		key := fmt.Sprintf("%q", names)
+		if files[key] += shape.Files; files[key] > files[fmt.Sprintf("%q", most)] {
+			most = names
+		}
+	}
+	for _, shape := range r.Shapes {
+		if !slices.Equal(set(shape.Columns), most) {
+			r.Notes = append(r.Notes, fmt.Sprintf("%d of %d sampled files have other columns than most, and will fail; one is %s",
+				int64(r.Sampled)-files[fmt.Sprintf("%q", most)], r.Sampled, shape.Example))
+			break
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(inferred), func(c infer.Column) bool {
+		return !slices.ContainsFunc(set(c.From), func(name string) bool { return slices.Contains(most, name) })
+	})
 }
 
 // fromSamples takes the inferred columns as the configuration changes them.
@@ -285,7 +332,7 @@ func match(header []string, columns []bucketload.Column, lower bool) ([]int, err
 	}
 	if len(missing) > 0 {
 		return nil, &bucketload.Error{Code: bucketload.CodeNoColumn, Column: columnNamed(columns, index),
-			Message: fmt.Sprintf("the header has no %s", strings.Join(missing, ", ")),
+			Message: fmt.Sprintf("the header has no %s", listed(missing)),
 			Hint:    "if the file names it otherwise: columns: {name: {from: [ONE, OTHER]}}; else leave the file out with --exclude"}
 	}
 	var unknown []string
@@ -294,12 +341,21 @@ func match(header []string, columns []bucketload.Column, lower bool) ([]int, err
 			unknown = append(unknown, fmt.Sprintf("%q", h))
 		}
 	}
-	if len(unknown) > 0 {
-		return nil, &bucketload.Error{Code: bucketload.CodeNewColumn, Value: strings.Trim(unknown[0], `"`),
-			Message: fmt.Sprintf("the header has %s, and the table has no column for it", strings.Join(unknown, ", ")),
+	if first := slices.Index(used, false); first >= 0 {
+		return nil, &bucketload.Error{Code: bucketload.CodeNewColumn, Value: bucketload.Excerpt([]byte(header[first]), 200),
+			Message: fmt.Sprintf("the header has %s, and the table has no column for it", listed(unknown)),
 			Hint:    "add it under columns:, or leave the file out with --exclude"}
 	}
 	return index, nil
+}
+
+// listed is a list for a message, not too long.
+func listed(names []string) string {
+	const most = 6
+	if len(names) <= most+1 {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // columnNamed names the first column without a field.

@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -60,7 +61,7 @@ func (s *Steps) openFile(ctx context.Context, d *definition, entry bucketload.En
 		return nil, err
 	}
 	names, first, err := header(r.csv, d.layout.CSV.Header, given(d.load))
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return r, nil // an empty file has no rows, and next says so again
 	}
 	if err != nil {

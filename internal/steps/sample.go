@@ -122,16 +122,17 @@ func readRange(ctx context.Context, store *source.Store, o bucketload.Object, of
 }
 
 // parse reads the sample's rows in the dialect. Rows that do not fit the
-// header, as a cut that falls into a quoted field makes them, are passed over.
-func (s sample) parse(dialect bucketload.CSV, given []bucketload.Column) infer.Sample {
+// header, as a cut that falls into a quoted field makes them, are passed over;
+// the error is that of the header.
+func (s sample) parse(dialect bucketload.CSV, given []bucketload.Column) (infer.Sample, error) {
 	out := infer.Sample{URI: s.object.URI}
 	r, err := decode.NewCSV(bytes.NewReader(s.head), dialect)
 	if err != nil {
-		return out
+		return out, err
 	}
 	names, first, err := header(r, dialect.Header, given)
 	if err != nil {
-		return out
+		return out, err
 	}
 	out.Header = names
 	if first != nil {
@@ -149,7 +150,7 @@ func (s sample) parse(dialect bucketload.CSV, given []bucketload.Column) infer.S
 			out.Rows = append(out.Rows, rowsOf(r, len(out.Header), true)...)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // rowsOf copies rows of n fields, up to sampleRows; cut is whether the last

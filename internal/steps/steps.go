@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bucketload/bucketload"
@@ -107,9 +106,7 @@ func (s *Steps) definition(ctx context.Context, run string) (*definition, error)
 	return d, nil
 }
 
-// during names the step in an error that has no Op, and knows a connection
-// that broke while it waited for a reply: pgx may say of it that it is closed,
-// which is a connection's state and no network error.
+// during names the step in an error that has no Op.
 func during(op string, err error) error {
 	known, ok := errors.AsType[*bucketload.Error](err)
 	if !ok {
@@ -118,9 +115,6 @@ func during(op string, err error) error {
 	e := *known
 	if e.Op == "" {
 		e.Op = op
-	}
-	if e.Code == bucketload.CodeDatabase && pgconn.SafeToRetry(err) {
-		e.Code, e.Transient = bucketload.CodeConnect, true
 	}
 	return &e
 }

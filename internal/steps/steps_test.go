@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -19,14 +20,19 @@ import (
 	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
-func TestMain(m *testing.M) { os.Exit(temptest.Run(m)) }
+func TestMain(m *testing.M) {
+	_ = flag.Set("rapid.checks", "20") // each is a load
+	os.Exit(temptest.Run(m))
+}
 
 // bench is a database, a directory of files and the steps between them.
 type bench struct {
 	*Steps
-	t    testing.TB
-	dir  string
-	held map[string]func() // runs
+	t     testing.TB
+	dir   string
+	table string            // the live one, in schema public
+	held  map[string]func() // runs
+	parts int
 }
 
 func newBench(t testing.TB, major int, change ...func(*pgxpool.Config)) *bench {
@@ -44,9 +50,17 @@ func newBench(t testing.TB, major int, change ...func(*pgxpool.Config)) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	b := &bench{Steps: New(pool, slog.New(slog.DiscardHandler)), t: t, dir: t.TempDir(), held: map[string]func(){}}
+	b := &bench{Steps: New(pool, slog.New(slog.DiscardHandler)), t: t, dir: t.TempDir(), table: "t", held: map[string]func(){}}
 	b.must(b.Ledger.Migrate(t.Context()))
 	return b
+}
+
+// part is the same bench with another directory and another table.
+func (b *bench) part(t testing.TB) *bench {
+	b.parts++
+	p := *b
+	p.t, p.dir, p.table, p.held = t, t.TempDir(), fmt.Sprintf("t%d", b.parts), map[string]func(){}
+	return &p
 }
 
 func (b *bench) must(err error) {
@@ -56,9 +70,9 @@ func (b *bench) must(err error) {
 	}
 }
 
-func (b *bench) exec(sql string, args ...any) {
+func (b *bench) exec(sql string) {
 	b.t.Helper()
-	_, err := b.Pool.Exec(context.Background(), sql, args...)
+	_, err := b.Pool.Exec(context.Background(), sql)
 	b.must(err)
 }
 
@@ -84,7 +98,7 @@ func (b *bench) load(files map[string]string, change ...func(*bucketload.Load)) 
 	for name, content := range files {
 		b.put(name, content)
 	}
-	l := &bucketload.Load{Key: "t", Table: bucketload.TableName{Schema: "public", Name: "t"}, From: []string{b.dir + "/"},
+	l := &bucketload.Load{Key: "t", Table: bucketload.TableName{Schema: "public", Name: b.table}, From: []string{b.dir + "/"},
 		Format: bucketload.FormatAuto, CSV: bucketload.CSV{Quote: `"`, Escape: `"`, Header: true}, Mode: bucketload.ModeReplace,
 		LowerCase: true, MaxConcurrency: 2, MaxItemsPerBatch: 25, MinBatchBytes: 8e6, LockTimeout: time.Second}
 	l.Tolerate.Files = bucketload.Share{Percent: 100, IsShare: true}

@@ -1,0 +1,226 @@
+package steps
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bucketload/bucketload"
+)
+
+func TestBatcher(t *testing.T) {
+	same := func(n int, size int64) []int64 { return slices.Repeat([]int64{size}, n) }
+	for _, c := range []struct {
+		name     string
+		maxItems int
+		minBytes int64
+		sizes    []int64
+		want     []int // files of each batch
+	}{
+		{"nothing", 25, 8e6, nil, nil},
+		{"by count", 2, 0, same(5, 10), []int{2, 2, 1}},
+		{"joined past the count", 2, 100, same(25, 10), []int{10, 10, 5}},
+		{"the last of the joined may be big", 2, 100, []int64{10, 10, 10, 1000, 10}, []int{4, 1}},
+		{"empty files are joined up to a bound", 2, 100, same(2500, 0), []int{1000, 1000, 500}},
+		{"more than the bound if so wished", 1500, 100, same(2000, 0), []int{1500, 500}},
+		{"one file at a time", 1, 0, same(3, 0), []int{1, 1, 1}},
+		{"a huge file goes alone", 25, 8e6, []int64{10, maxBatchBytes + 1, 10}, []int{1, 1, 1}},
+		{"up to the bound", 25, 8e6, []int64{maxBatchBytes / 2, maxBatchBytes / 2, 1}, []int{2, 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := batcher{maxItems: c.maxItems, minBytes: c.minBytes}
+			var got []int
+			for _, size := range c.sizes {
+				no := b.place(size)
+				if no == len(got) {
+					got = append(got, 0)
+				}
+				got[no]++
+			}
+			if !slices.Equal(got, c.want) || b.count() != len(c.want) {
+				t.Errorf("batches %v (count %d), want %v", got, b.count(), c.want)
+			}
+		})
+	}
+}
+
+func TestSampler(t *testing.T) {
+	for n := range 300 {
+		s := sampler{limit: 8}
+		for i := range n {
+			s.offer(bucketload.Object{Size: int64(i)})
+		}
+		if len(s.objects) > 8 || len(s.objects) < min(n, 4) {
+			t.Fatalf("%d of %d objects", len(s.objects), n)
+		}
+		for i := range s.objects { // evenly spread from the first on
+			if s.objects[i].Size != int64(i*s.every) {
+				t.Fatalf("%d objects: sample %d is number %d", n, i, s.objects[i].Size)
+			}
+		}
+	}
+}
+
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	load := b.load(map[string]string{"a.csv": "f,n\n", "b.CSV.gz": "x", "c.txt": "f,n\n", "README": "", "d.csv": "f,n\n"},
+		func(l *bucketload.Load) { l.From = []string{b.dir + "/*.txt", b.dir + "/"} })
+	run := b.begin(load)
+	first, err := b.Plan(t.Context(), PlanInput{Run: run, Load: load})
+	b.must(err)
+	want := PlanOutput{Run: run, Files: 4, Skipped: 1, Bytes: 13, Batches: 1}
+	if first != want {
+		t.Errorf("%+v, want %+v", first, want)
+	}
+	files := b.files(run)
+	if f := files["README"]; f.State != bucketload.FileSkipped || f.Error.Code != bucketload.CodeName {
+		t.Errorf("README: %+v", f)
+	}
+	if f := files["c.txt"]; f.State != bucketload.FilePlanned {
+		t.Errorf("c.txt was named by a glob: %+v", f)
+	}
+	b.Progress.Reset()
+	again, err := b.Plan(t.Context(), PlanInput{Run: run, Load: load})
+	if err != nil || again != first || b.Progress.PlannedBytes.Load() != 13 || b.Progress.PlannedFiles.Load() != 4 {
+		t.Errorf("once more: %+v, %v", again, err)
+	}
+}
+
+func TestNothingToLoad(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	_, err := b.whole(b.load(nil))
+	wantCode(t, err, bucketload.CodeEmpty, b.dir, "allow_empty")
+	_, err = b.whole(b.load(map[string]string{"a.txt": "x", "b.txt": "x", "c.md": "x"}))
+	wantCode(t, err, bucketload.CodeEmpty, "none of the 3 objects", ".txt, .md", "--from '"+b.dir+"/*.txt'")
+	// With allow_empty an empty table replaces the live one.
+	b.exec("CREATE TABLE t (a int, b date DEFAULT now()); INSERT INTO t VALUES (1)")
+	r, err := b.whole(b.load(nil, func(l *bucketload.Load) { l.AllowEmpty = true }))
+	b.must(err)
+	if n := b.value("SELECT count(*) FROM t"); r.Status != bucketload.StatusSucceeded || n != "0" {
+		t.Errorf("%s, %s rows", r.Status, n)
+	}
+}
+
+func TestAppendHistory(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	load := b.load(map[string]string{"a.csv": rows("a", 2), "b.csv": rows("b", 2)}, func(l *bucketload.Load) { l.Mode = bucketload.ModeAppend })
+	step := func(want, perFile string) {
+		t.Helper()
+		r, err := b.whole(load)
+		b.must(err)
+		if got := fmt.Sprintf("%d loaded, %d skipped", r.Files.Loaded, r.Files.Skipped); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if got := fmt.Sprint(b.perFile("t")); got != perFile {
+			t.Errorf("rows %s, want %s", got, perFile)
+		}
+	}
+	step("2 loaded, 0 skipped", "map[a:2 b:2]")
+	step("0 loaded, 2 skipped", "map[a:2 b:2]")
+	b.put("c.csv", rows("c", 1))
+	step("1 loaded, 2 skipped", "map[a:2 b:2 c:1]")
+	b.put("b.csv", rows("b", 3))
+	_, err := b.whole(load)
+	wantCode(t, err, bucketload.CodeChanged, "b.csv", "--exclude")
+	load.Mode = bucketload.ModeReplace
+	step("3 loaded, 0 skipped", "map[a:2 b:3 c:1]")
+	load.Mode = bucketload.ModeAppend
+	step("0 loaded, 3 skipped", "map[a:2 b:3 c:1]")
+	b.exec("DROP TABLE t")
+	step("3 loaded, 0 skipped", "map[a:2 b:3 c:1]")
+}
+
+// TestAppendReplacesNothing: an append that found no table must not move away
+// one that somebody made meanwhile.
+func TestAppendReplacesNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 2)}, func(l *bucketload.Load) { l.Mode = bucketload.ModeAppend }))
+	b.must(b.copyAll(run))
+	b.exec("CREATE TABLE t (f text, n int)")
+	_, err := b.Finish(t.Context(), RunInput{run})
+	wantCode(t, err, bucketload.CodeConflict, "public.t")
+}
+
+func TestTrial(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	b.exec("CREATE TABLE t (f text, n int); CREATE VIEW v AS SELECT * FROM t")
+	files := map[string]string{}
+	for i := range 5 {
+		files[fmt.Sprintf("%d.csv", i)] = rows("x", 1)
+	}
+	load := b.load(files, func(l *bucketload.Load) { l.LimitFiles = 2 })
+	run := b.prepared(load)
+	b.must(b.copyAll(run))
+	for range 2 { // the reply to the first may be lost
+		r, err := b.Finish(t.Context(), RunInput{run})
+		b.must(err)
+		if r.Status != bucketload.StatusSucceeded || r.Files.Loaded != 2 || r.Backup != nil {
+			t.Errorf("%s %+v", r.Status, r.Files)
+		}
+	}
+	if live, staged := b.value("SELECT count(*) FROM t"), b.value("SELECT count(*) FROM dataimport.r_"+run); live != "0" || staged != "2" {
+		t.Errorf("%s rows live, %s staged", live, staged)
+	}
+	// For real it is refused, because of the view, before anything is listed.
+	load.LimitFiles = 0
+	_, err := b.whole(load)
+	wantCode(t, err, bucketload.CodeDependents, "view v")
+	// The trial's staging goes with the next load that is published.
+	b.exec("DROP VIEW v")
+	_, err = b.whole(load)
+	b.must(err)
+	if left := b.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'dataimport'"); left != "0" {
+		t.Errorf("%s staging tables are left", left)
+	}
+}
+
+func TestRepin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	ctx := t.Context()
+	run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 1), "b.csv": "f,n\nb,?\n", "c.csv": "f,n\nc,?\n", "d.csv": rows("d", 1)}, withColumns(columnsFN...)))
+	b.must(b.copyAll(run))
+	b.put("b.csv", rows("b", 4))
+	b.put("a.csv", rows("a", 9)) // is loaded: nobody looks at it again
+	b.must(removeFile(b, "c.csv"))
+	b.must(b.Ledger.End(ctx, run, bucketload.StatusFailed, nil))
+	b.must(b.Ledger.Resume(ctx, run))
+	b.must(b.Repin(ctx, RunInput{run}))
+	b.must(b.Copying(ctx, run))
+	b.must(b.copyAll(run))
+	if got := fmt.Sprint(b.perFile("dataimport.r_" + run)); got != "map[a:1 b:4 d:1]" {
+		t.Errorf("rows %s", got)
+	}
+	if f := b.files(run)["c.csv"]; f.Error == nil || f.Error.Code != bucketload.CodeMissing {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestPreview(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	load := b.load(map[string]string{"a.csv": "A;B\n1;2\n", "b.csv": "B;A\n1;2.5\n", "c.csv": "A;B;C\n1;2;x\n"},
+		func(l *bucketload.Load) { l.PrimaryKey = []string{"a"} })
+	p, err := b.Preview(t.Context(), load)
+	b.must(err)
+	var columns []string
+	for _, c := range p.Columns {
+		columns = append(columns, c.Name+" "+c.Source+" "+c.Type)
+	}
+	if got := strings.Join(columns, ", "); got != "a A numeric, b B bigint" || p.Dialect.Delimiter != ";" || len(p.Shapes) != 3 || p.Objects != 3 || p.Batches != 1 {
+		t.Errorf("%s, %+v", got, p)
+	}
+	b.must(b.Ledger.Files(t.Context(), "", "", func(*bucketload.File) error { return fmt.Errorf("a preview writes nothing") }))
+	b.exec("CREATE TABLE t (a int); CREATE VIEW v AS SELECT * FROM t")
+	p, err = b.Preview(t.Context(), load)
+	wantCode(t, err, bucketload.CodeDependents, "view v")
+	if p == nil || len(p.Dependents) != 1 || len(p.DDL) == 0 {
+		t.Errorf("%+v", p)
+	}
+}
