@@ -72,11 +72,15 @@ func (a *app) printPlan(load *bucketload.Load, p *steps.Preview) {
 	if p.AlreadyLoaded > 0 {
 		out("loaded       %s already", count(p.AlreadyLoaded))
 	}
+	if p.Sampled == 0 {
+		return
+	}
 	for _, shape := range p.Shapes {
 		out("header       %s of %s sampled files: %s", count(shape.Files), count(p.Sampled), strings.Join(shape.Columns, ", "))
 	}
 	out("dialect      delimiter %q, quote %q, escape %q: %s", p.Dialect.Delimiter, p.Dialect.Quote, p.Dialect.Escape, p.DialectEvidence)
-	out("time, disk   about %s, %s more on the server", seconds(p.Seconds), bucketload.Bytes(p.Disk))
+	out("time         about %s", seconds(p.Seconds))
+	out("disk         about %s more, for staging; live table %s, older backup %s", bucketload.Bytes(p.Disk), bucketload.Bytes(p.LiveBytes), bucketload.Bytes(p.BackupBytes))
 	out("")
 	out("columns, from the %s:", p.Origin)
 	width := 0

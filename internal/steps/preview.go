@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/bucketload/bucketload"
@@ -30,6 +31,8 @@ type Preview struct {
 	Locks           []string        `json:"locks"`
 	Disk            int64           `json:"disk_needed_bytes"` // beside what the database has
 	Seconds         float64         `json:"estimate_seconds"`
+	LiveBytes       int64           `json:"live_bytes"`
+	BackupBytes     int64           `json:"backup_bytes"` // of the older backup, which the swap drops
 }
 
 // PreviewShape is a header and how many of the sampled files have it.
@@ -80,12 +83,15 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	p := &Preview{Table: load.Table.String(), Mode: load.Mode, Objects: listing.files, Bytes: listing.bytes, Skipped: listing.skipped,
 		AlreadyLoaded: listing.alreadyLoaded, Batches: listing.batches,
 		Shapes: []PreviewShape{}, Columns: []PreviewColumn{}, DDL: []string{}, Notes: []string{}, Dependents: []string{}, Locks: []string{}}
+	replace := load.Mode == bucketload.ModeReplace || live == nil
+	if !replace && listing.files == 0 {
+		return p, nil // nothing new to append
+	}
 	r, err := s.resolve(ctx, load, live, listing.sample)
 	if err != nil {
 		return nil, err
 	}
 	p.describe(r)
-	replace := load.Mode == bucketload.ModeReplace || live == nil
 	if live != nil {
 		if replace {
 			p.Dependents = append(p.Dependents, live.Dependents...)
@@ -95,7 +101,9 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	if err := s.ddl(ctx, p, load, live, r, replace); err != nil {
 		return p, err
 	}
-	p.estimate(load, live, replace)
+	if err := s.estimate(ctx, p, load, live); err != nil {
+		return p, err
+	}
 	if !replace {
 		return p, appendable(load, live, r)
 	}
@@ -158,16 +166,26 @@ func locks(load *bucketload.Load, replace bool) []string {
 	}
 }
 
-func (p *Preview) estimate(load *bucketload.Load, live *table.Live, replace bool) {
+// estimate says how long the load may take, and what is on the disk by its end:
+// live table, staging and the older backup, which only the swap drops.
+func (s *Steps) estimate(ctx context.Context, p *Preview, load *bucketload.Load, live *table.Live) error {
 	rate := float64(bytesPerSecond)
 	if load.MaxConcurrency > 1 {
 		rate *= parallelGain
 	}
 	p.Seconds = float64(p.Bytes) / rate
 	p.Disk = int64(float64(p.Bytes) * diskPerByte)
-	if replace && live != nil {
-		p.Notes = append(p.Notes, fmt.Sprintf("until the swap there are the live table (%s), staging and the older backup, if there is one", bucketload.Bytes(live.Bytes)))
+	if live != nil {
+		p.LiveBytes = live.Bytes
 	}
+	backup, err := table.Inspect(ctx, s.Pool, bucketload.TableName{Schema: bucketload.BackupSchema, Name: load.Table.Name})
+	if backup != nil {
+		p.BackupBytes = backup.Bytes
+	}
+	if e, ok := errors.AsType[*bucketload.Error](err); ok && e.Code == bucketload.CodeUsage {
+		return nil // there is no such schema yet
+	}
+	return err
 }
 
 // Guess is what the files alone tell.
