@@ -88,10 +88,11 @@ func (l *Ledger) Migrate(ctx context.Context) error {
 }
 
 // ensureSchema asks before it creates: CREATE SCHEMA IF NOT EXISTS needs the
-// right to create even where the schema is there.
+// right to create even where the schema is there. It asks the catalog itself:
+// to_regnamespace may answer from a cache that the wait for the lock made stale.
 func ensureSchema(ctx context.Context, tx pgx.Tx, schema string) error {
 	var there bool
-	if err := tx.QueryRow(ctx, `SELECT to_regnamespace(quote_ident($1)) IS NOT NULL`, schema).Scan(&there); err != nil || there {
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, schema).Scan(&there); err != nil || there {
 		return err
 	}
 	_, err := tx.Exec(ctx, `CREATE SCHEMA `+pgx.Identifier{schema}.Sanitize())
