@@ -125,7 +125,10 @@ func (a *app) load(ctx context.Context, loads []*bucketload.Load, file *config.F
 			a.result(ctx, s, notStarted(load, err), err)
 			continue
 		}
-		a.one(ctx, s, load.Table.String(), func() (*bucketload.Run, error) { return conduct.Load(ctx, s, load) })
+		run := a.one(ctx, s, load.Table.String(), func() (*bucketload.Run, error) { return conduct.Load(ctx, s, load) })
+		if load.LimitFiles > 0 && run != nil && run.Rows.Loaded > 0 {
+			fmt.Fprintf(a.errs, "trial: nothing was swapped; until the next load the rows are in %s\n", bucketload.StagingTable(*run.ID))
+		}
 	}
 	return nil
 }
@@ -136,8 +139,9 @@ func notStarted(load *bucketload.Load, err error) *bucketload.Run {
 		Error: &bucketload.RunError{Op: e.Op, Message: e.Detail(), Hint: e.Hint}}
 }
 
-// one runs one table with progress and prints its result.
-func (a *app) one(ctx context.Context, s *steps.Steps, table string, do func() (*bucketload.Run, error)) {
+// one runs one table with progress and prints its result, the run; nil where
+// it did not come to one.
+func (a *app) one(ctx context.Context, s *steps.Steps, table string, do func() (*bucketload.Run, error)) *bucketload.Run {
 	s.Progress.Reset()
 	stop := a.progress(table, &s.Progress)
 	run, err := do()
@@ -145,9 +149,10 @@ func (a *app) one(ctx context.Context, s *steps.Steps, table string, do func() (
 	if run == nil {
 		a.report(err)
 		a.worst(exitOf(err))
-		return
+		return nil
 	}
 	a.result(ctx, s, run, err)
+	return run
 }
 
 // worst keeps the worst exit code, in the order 2, 1, 3, 0.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -177,13 +178,10 @@ func copyAll(ctx context.Context, s *steps.Steps, id string, load *bucketload.Lo
 	}
 	var g errgroup.Group
 	g.SetLimit(max(1, load.MaxConcurrency))
-	stop := make(chan struct{}, len(open))
+	var stopped atomic.Bool
 	for _, batch := range open {
-		if len(stop) > 0 || ctx.Err() != nil {
-			break
-		}
 		g.Go(func() error {
-			if len(stop) > 0 || ctx.Err() != nil {
+			if stopped.Load() || ctx.Err() != nil {
 				return nil
 			}
 			err := retry(ctx, s, "copy", func() error {
@@ -191,7 +189,7 @@ func copyAll(ctx context.Context, s *steps.Steps, id string, load *bucketload.Lo
 				return err
 			})
 			if err != nil {
-				stop <- struct{}{}
+				stopped.Store(true)
 			}
 			return err
 		})

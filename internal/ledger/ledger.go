@@ -14,7 +14,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -78,37 +77,6 @@ func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load) (d
 			dead = other
 		}
 	}
-}
-
-// Hold marks this process as the run's conductor until release, which also
-// happens when the process or its connection dies. It is an error where
-// another process holds the run.
-func (l *Ledger) Hold(ctx context.Context, run string) (release func(), err error) {
-	conn, err := l.pool.Acquire(ctx)
-	if err != nil {
-		return nil, bucketload.DatabaseError("ledger", err)
-	}
-	var got bool
-	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(`+holdKey+`)`, run).Scan(&got)
-	if err != nil || !got {
-		conn.Release()
-		if err != nil {
-			return nil, bucketload.DatabaseError("ledger", err)
-		}
-		return nil, &bucketload.Error{Op: "load", Code: bucketload.CodeConflict,
-			Message: fmt.Sprintf("another process is conducting run %s", run),
-			Hint:    fmt.Sprintf("wait for it, or look: bucketload status %s", run)}
-	}
-	// The connection is the lock: it leaves the pool and is closed, not reused.
-	held := conn.Hijack()
-	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		// The server lets go of a closed connection's locks when it gets to it;
-		// whoever comes next is not to wait for that.
-		_, _ = held.Exec(ctx, `SELECT pg_advisory_unlock_all()`)
-		_ = held.Close(ctx)
-	}, nil
 }
 
 // Advisory lock keys, of the run's id as $1.

@@ -37,6 +37,7 @@ func TestOnPostgres(t *testing.T) {
 		{"OneActiveRun", testOneActiveRun},
 		{"BeginRace", testBeginRace},
 		{"HeldKeys", testHeldKeys},
+		{"HeldAgain", testHeldAgain},
 		{"Publish", testPublish},
 		{"Shapes", testShapes},
 		{"Outdated", testOutdated},
@@ -432,6 +433,30 @@ func testHeldKeys(t *testing.T, d *db) {
 	}
 	if len(signs) != 2 {
 		t.Errorf("signs of the keys %v, want both", signs)
+	}
+}
+
+// A connection that breaks while its process lives is made anew.
+func testHeldAgain(t *testing.T, d *db) {
+	r := d.begin(replace("t"))
+	const holder = `SELECT coalesce(max(pid), 0) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+	was := d.value(holder)
+	d.exec(`SELECT pg_terminate_backend(` + was + `)`)
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		if now := d.value(holder); now != was && now != "0" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the run is not held any more")
+		}
+	}
+	if run, err := d.Run(t.Context(), r.id); err != nil || !run.Alive || run.Status != bucketload.StatusRunning {
+		t.Errorf("%+v, %v", run, err)
+	}
+	r.release()
+	if run, err := d.Run(t.Context(), r.id); err != nil || run.Alive {
+		t.Errorf("released, it is %+v, %v", run, err)
 	}
 }
 
