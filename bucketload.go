@@ -28,6 +28,9 @@ type TableName struct {
 // schema; the default schema is public. There is no SQL quoting.
 func ParseTableName(s string) (TableName, error) {
 	t := TableName{Schema: "public", Name: s}
+	if strings.Contains(s, "://") {
+		return t, &Error{Op: "config", Code: CodeUsage, Message: "a URL is not a table's name", Hint: "the database goes to --to, files to --from"}
+	}
 	if schema, name, ok := strings.Cut(s, "."); ok {
 		t = TableName{Schema: schema, Name: name}
 	}

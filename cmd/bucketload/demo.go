@@ -149,10 +149,10 @@ func (a *app) farewell(pg *temp.Postgres, keep bool) {
 	program := os.Args[0]
 	a.say("\nTry next:")
 	if keep {
-		a.say("  psql %s", pg.DSN())
-		a.say("  export BUCKETLOAD_TO=%s", pg.DSN())
+		a.say("  psql '%s'", pg.DSN())
+		a.say("  export BUCKETLOAD_TO='%s'", pg.DSN())
 		a.say("  %-37s # then: status RUN, files RUN --status failed", program+" runs")
-		a.say("  %-37s # ends the temporary Postgres", pg.StopCommand())
+		a.say("  %-37s # ends the temporary Postgres; its data: rm -r %s", pg.StopCommand(), pg.Dir())
 	} else {
 		a.say("  %-37s # leaves Postgres running, to look around with psql", program+" demo --keep")
 	}

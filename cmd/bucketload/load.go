@@ -22,12 +22,15 @@ func (a *app) loadCommand() *cobra.Command {
 table needs no configuration: columns and types are found out from the files.
 
 Each table is loaded into a staging table first and swapped in at the end; the
-previous one is kept in schema databackup.`,
+previous one is kept in schema databackup.
+
+Exit codes: 0 loaded; 1 failed or cancelled; 2 wrong usage or configuration;
+3 loaded within tolerance, but something was left out.`,
 		Example: `  bucketload load year_2022 --from 's3://noaa-gsod-pds/2022/*.csv' --anonymous --to postgres://user@host/db
   bucketload load -f nightly.yaml --json
   bucketload load year_2022 --limit-files 10`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			loads, file, err := a.loads(args, &flags)
+			loads, file, err := a.loads(cmd, args, &flags)
 			if err != nil {
 				return err
 			}
@@ -35,7 +38,6 @@ previous one is kept in schema databackup.`,
 		},
 	}
 	flags.register(cmd)
-	cmd.Flags().IntVar(&flags.limitFiles, "limit-files", 0, "a trial: load this many files into staging, report, swap nothing")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print one JSON object per table, one a line")
 	return cmd
 }
@@ -51,6 +53,7 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.From, "from", nil, "where the files are: s3://bucket/prefix/, a glob, a directory (repeatable)")
 	flags.StringArrayVar(&f.Exclude, "exclude", nil, "files to leave out, a glob (repeatable)")
 	flags.StringArrayVar(&f.Column, "column", nil, "a column, as name=source:type:null values (repeatable)")
+	flags.IntVar(&f.limitFiles, "limit-files", 0, "a trial: load this many files into staging, report, swap nothing")
 	flags.StringArrayVar(&f.Set, "set", nil, "any key of the table in the configuration, as path=value (repeatable)")
 	for _, s := range config.ScalarFlags() {
 		flag := flags.VarPF(&scalar{path: s.Path, kind: s.Kind, set: &f.Set}, s.Name, "", s.Usage)
@@ -75,7 +78,10 @@ func (s *scalar) Set(v string) error {
 }
 
 // loads finds the loads that the command line asks for.
-func (a *app) loads(tables []string, flags *loadFlags) ([]*bucketload.Load, *config.File, error) {
+func (a *app) loads(cmd *cobra.Command, tables []string, flags *loadFlags) ([]*bucketload.Load, *config.File, error) {
+	if cmd.Flags().Changed("limit-files") && flags.limitFiles < 1 {
+		return nil, nil, usage("--limit-files takes a number of files, 1 or more", "leave it out to load all")
+	}
 	file, err := a.readFile()
 	if err != nil {
 		return nil, nil, err
@@ -135,7 +141,11 @@ func (a *app) load(ctx context.Context, loads []*bucketload.Load, file *config.F
 
 func notStarted(load *bucketload.Load, err error) *bucketload.Run {
 	e := bucketload.AsError(err)
-	return &bucketload.Run{Table: load.Table.String(), Mode: load.Mode, Status: bucketload.StatusFailed,
+	status := bucketload.StatusFailed
+	if e.Code == bucketload.CodeCancelled {
+		status = bucketload.StatusCancelled
+	}
+	return &bucketload.Run{Table: load.Table.String(), Mode: load.Mode, Status: status,
 		Error: &bucketload.RunError{Op: e.Op, Message: e.Detail(), Hint: e.Hint}}
 }
 
@@ -188,6 +198,9 @@ the ledger holds the configuration of the run.`,
 // connectLedger connects for a command that needs only the database: a
 // configuration may give its DSN, but need not be there.
 func (a *app) connectLedger(ctx context.Context, concurrency int) (*steps.Steps, func(), error) {
+	if a.to != "" && a.file == "" {
+		return a.connect(ctx, nil, concurrency)
+	}
 	file, err := a.readFile()
 	if err != nil {
 		return nil, nil, err

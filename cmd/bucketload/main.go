@@ -128,13 +128,9 @@ func needArgs(least, most int, what string) cobra.PositionalArgs {
 // what to do.
 func (a *app) report(err error) {
 	e := bucketload.AsError(err)
-	if e.Op != "" {
-		fmt.Fprintf(a.errs, "bucketload: %s\n", e.Error())
-	} else {
-		fmt.Fprintf(a.errs, "bucketload: %s\n", e.Detail())
-	}
+	fmt.Fprintf(a.errs, "bucketload: %s\n", redact(e.Error()))
 	if e.Hint != "" {
-		fmt.Fprintf(a.errs, "hint: %s\n", e.Hint)
+		fmt.Fprintf(a.errs, "hint: %s\n", redact(e.Hint))
 	}
 }
 

@@ -22,7 +22,7 @@ for each, the statements, batches, what is loaded already, what hangs on the
 live table, locks, time and disk. It writes nothing.`,
 		Example: `  bucketload plan year_2022 --from s3://noaa-gsod-pds/2022/ --anonymous`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			loads, file, err := a.loads(args, &flags)
+			loads, file, err := a.loads(cmd, args, &flags)
 			if err != nil {
 				return err
 			}

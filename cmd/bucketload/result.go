@@ -38,10 +38,7 @@ func (a *app) result(ctx context.Context, s *steps.Steps, run *bucketload.Run, e
 		return
 	}
 	if run.Error != nil {
-		fmt.Fprintf(a.errs, "bucketload: %s: %s\n", run.Error.Op, run.Error.Message)
-		if run.Error.Hint != "" {
-			fmt.Fprintf(a.errs, "hint: %s\n", run.Error.Hint)
-		}
+		a.report(&bucketload.Error{Op: run.Error.Op, Message: run.Error.Message, Hint: run.Error.Hint})
 	} else {
 		a.report(err)
 	}
@@ -51,8 +48,11 @@ func (a *app) result(ctx context.Context, s *steps.Steps, run *bucketload.Run, e
 }
 
 // resumable says whether going on with a failed run makes sense: it got as far
-// as to copy.
+// as to copy, and it was not the whole that was judged bad.
 func resumable(run *bucketload.Run) bool {
+	if run.Error != nil && (run.Error.Op == "check" || run.Error.Op == "finish") {
+		return false
+	}
 	return run.ID != nil && (run.Status == bucketload.StatusFailed || run.Status == bucketload.StatusCancelled) &&
 		(run.Files.Loaded > 0 || run.Files.Failed > 0 || run.Status == bucketload.StatusCancelled)
 }

@@ -31,6 +31,21 @@ func hideSecrets() []string {
 	return args
 }
 
+// redact gives a text without the passwords that may stand in it.
+func redact(s string) string {
+	var b strings.Builder
+	at := 0
+	for _, m := range secret.FindAllStringSubmatchIndex(s, -1) {
+		for group := 2; group < len(m); group += 2 {
+			if m[group] >= at {
+				b.WriteString(s[at:m[group]] + "xxx")
+				at = m[group+1]
+			}
+		}
+	}
+	return b.String() + s[at:]
+}
+
 // blank overwrites a part of an argument in place. The runtime's strings of
 // os.Args lie in the memory that the process was started with, which is
 // writable; nothing else refers to them by now.

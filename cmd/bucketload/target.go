@@ -39,6 +39,9 @@ func (a *app) connect(ctx context.Context, f *config.File, concurrency int) (*st
 		return nil, nil, err
 	}
 	pool, err := open(ctx, target, concurrency)
+	if ctx.Err() != nil {
+		return nil, nil, &bucketload.Error{Op: "connect", Code: bucketload.CodeCancelled, Message: "cancelled"}
+	}
 	if err != nil {
 		e := *bucketload.AsError(bucketload.DatabaseError("connect", err))
 		e.Message = config.Redact(target)
@@ -68,7 +71,7 @@ func open(ctx context.Context, target *pgx.ConnConfig, concurrency int) (*pgxpoo
 		return nil, err
 	}
 	c.ConnConfig = target
-	c.MaxConns = int32(concurrency + 2) // and one for the ledger, one for the lock of the run
+	c.MaxConns = int32(min(concurrency, 10_000) + 2) // and one for the ledger, one for the lock of the run
 	c.ConnConfig.ConnectTimeout = 15 * time.Second
 	c.ConnConfig.DialFunc = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {

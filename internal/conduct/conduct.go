@@ -113,11 +113,14 @@ func takeOver(ctx context.Context, s *steps.Steps, id string) error {
 
 // conduct takes a running run to its end, with the tries that the load allows.
 func conduct(ctx context.Context, s *steps.Steps, id string, load *bucketload.Load) (*bucketload.Run, error) {
-	var err error
+	var first error // what the run is recorded to have failed for
 	for try := 0; ; try++ {
-		var run *ledger.Run
-		if run, err = once(ctx, s, id, load); err == nil {
+		run, err := once(ctx, s, id, load)
+		if err == nil {
 			return &run.Run, nil
+		}
+		if first == nil {
+			first = err
 		}
 		// What is left to do must not be undone by the same Ctrl-C.
 		after, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -137,7 +140,7 @@ func conduct(ctx context.Context, s *steps.Steps, id string, load *bucketload.Lo
 			break
 		}
 	}
-	return end(ctx, s, id, load, err)
+	return end(ctx, s, id, load, first)
 }
 
 // once goes through the steps.
@@ -201,11 +204,12 @@ func copyAll(ctx context.Context, s *steps.Steps, id string, load *bucketload.Lo
 }
 
 // retry calls do again while its failure is transient. A broken tolerance is a
-// judgement, not a failure of the call: the run decides on that.
+// judgement, not a failure of the call, and an object's failure comes after the
+// tries that its source has made: on these the run decides.
 func retry(ctx context.Context, s *steps.Steps, what string, do func() error) error {
 	for try := 0; ; try++ {
 		err := do()
-		again := bucketload.IsTransient(err) && bucketload.AsError(err).Code != bucketload.CodeTolerance
+		again := bucketload.IsTransient(err) && bucketload.AsError(err).Code != bucketload.CodeTolerance && bucketload.AsError(err).URI == ""
 		if err == nil || !again || ctx.Err() != nil || try == attempts-1 {
 			return err
 		}

@@ -121,6 +121,11 @@ func (fl Flags) apply(l *bucketload.Load) error {
 		l.ColumnsOverride = true // single columns say nothing of the others
 	}
 	if len(fl.From) > 0 {
+		for _, uri := range fl.From {
+			if err := isSource(uri); err != nil {
+				return usage("--from s3://bucket/prefix/; the database goes to --to", "--from: %s", err)
+			}
+		}
 		l.From = slices.Clone(fl.From)
 	}
 	if len(fl.Exclude) > 0 {

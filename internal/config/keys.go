@@ -30,7 +30,7 @@ var fileKeys = []key[File]{
 	{path: "to", usage: "target database: a DSN with ${VAR} in it, env:NAME or file:PATH", at: func(f *File) any { return &f.to }},
 	{path: "s3.region", usage: "AWS region of the bucket", at: func(f *File) any { return &f.s3.Region }},
 	{path: "s3.profile", usage: "AWS profile", at: func(f *File) any { return &f.s3.Profile }},
-	{path: "s3.endpoint_url", usage: "endpoint of an S3-compatible store", at: func(f *File) any { return &f.s3.EndpointURL }},
+	{path: "s3.endpoint_url", usage: "endpoint of an S3-compatible store", at: func(f *File) any { return &f.s3.EndpointURL }, check: noSecret},
 	{path: "s3.path_style", usage: "put the bucket into the path instead of the host name", at: func(f *File) any { return &f.s3.PathStyle }},
 	{path: "s3.anonymous", usage: "do not sign requests (public buckets)", at: func(f *File) any { return &f.s3.Anonymous }},
 	{path: "s3.assume_role", usage: "ARN of a role to assume", at: func(f *File) any { return &f.s3.AssumeRole }},
@@ -43,7 +43,7 @@ var fileKeys = []key[File]{
 
 var tableKeys = []key[bucketload.Load]{
 	{path: "table", usage: "live table, SCHEMA.TABLE (default public.<name>)", at: func(l *bucketload.Load) any { return (*tableName)(&l.Table) }},
-	{path: "from", usage: "URIs to load from: prefixes, globs, objects, directories", at: func(l *bucketload.Load) any { return &l.From }, check: notBlank},
+	{path: "from", usage: "URIs to load from: prefixes, globs, objects, directories", at: func(l *bucketload.Load) any { return &l.From }, check: isSource},
 	{path: "exclude", usage: "globs of objects to leave out", at: func(l *bucketload.Load) any { return &l.Exclude }, check: notBlank},
 	{path: "format", usage: "format of the files", now: "auto csv", soon: "json parquet", at: func(l *bucketload.Load) any { return (*string)(&l.Format) }},
 	{path: "compression", usage: "compression of the files", now: "auto", soon: "none gzip zstd bzip2 lz4 xz", at: func(l *bucketload.Load) any { return &l.Compression }},

@@ -202,6 +202,23 @@ func notBlank(text string) error {
 	return nil
 }
 
+// isSource refuses what no file is read from, a database's URL above all: it
+// would stand in the ledger with its password.
+func isSource(text string) error {
+	if scheme, _, ok := strings.Cut(text, "://"); ok && scheme != "s3" && scheme != "file" && !strings.ContainsAny(scheme, "/.") {
+		return errors.New("files come from s3:// or file:// or a path; a path with :// in it begins with ./")
+	}
+	return notBlank(text)
+}
+
+// noSecret refuses a URL with a user in it: the ledger keeps what it checks.
+func noSecret(text string) error {
+	if _, rest, ok := strings.Cut(text, "://"); ok && strings.Contains(rest, "@") {
+		return errors.New("must not have a user or password in it; credentials come from --profile or the environment")
+	}
+	return nil
+}
+
 // maxShown bounds what a message shows of a value, in bytes.
 const maxShown = 60
 

@@ -76,7 +76,19 @@ func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load) (d
 		if marked {
 			dead = other
 		}
+		if err := l.endCopies(ctx, other); err != nil {
+			return "", err
+		}
 	}
+}
+
+// endCopies returns once no copy of an ended run is in flight, and none can
+// come: what its backends had not committed is rolled back.
+func (l *Ledger) endCopies(ctx context.Context, run string) error {
+	if _, err := l.EndCopies(ctx, run); err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error { return Settle(ctx, tx, run) })
 }
 
 // Advisory lock keys, of the run's id as $1.
@@ -195,7 +207,7 @@ func (l *Ledger) Resume(ctx context.Context, run string) error {
 		var newer *string
 		if err := tx.QueryRow(ctx, `SELECT max(id) FROM bucketload.runs r
 			WHERE table_schema = $1 AND table_name = $2 AND id <> $3
-			  AND (published_at > $4 OR NOT staging AND greatest(started_at, resumed_at) > $4 AND EXISTS (
+			  AND (staging AND published_at > $4 OR NOT staging AND greatest(started_at, resumed_at) > $4 AND EXISTS (
 				SELECT FROM bucketload.files f WHERE f.run = r.id AND f.state = 'loaded'))`,
 			r.Load.Table.Schema, r.Load.Table.Name, run, r.StartedAt).Scan(&newer); err != nil {
 			return err

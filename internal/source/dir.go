@@ -44,7 +44,7 @@ func (disk) list(ctx context.Context, p pattern, yield func(string, bucketload.O
 	if err != nil {
 		e := explainFile(p.text, err)
 		if e.Code == bucketload.CodeMissing {
-			e.Message, e.Hint = "there is no such file or directory", "check the path; a relative one starts at the working directory"
+			e.Err, e.Message, e.Hint = nil, "there is no such file or directory", "check the path; a relative one starts at the working directory"
 		}
 		return e
 	}

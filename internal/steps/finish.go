@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,7 +36,7 @@ func (s *Steps) Finish(ctx context.Context, in RunInput) (_ *ledger.Run, err err
 	if r, err = s.Ledger.Run(ctx, in.Run); err != nil { // as it is now that no copy is in flight
 		return nil, err
 	}
-	if err := s.check(ctx, in.Run, r); err != nil {
+	if err := s.checkCopied(ctx, in.Run, r); err != nil {
 		return nil, err
 	}
 	status := bucketload.StatusSucceeded
@@ -51,6 +52,9 @@ func (s *Steps) Finish(ctx context.Context, in RunInput) (_ *ledger.Run, err err
 		})
 	default:
 		if err = s.build(ctx, in.Run, r.Load); err == nil {
+			err = s.checkRows(ctx, in.Run, r.Load)
+		}
+		if err == nil {
 			err = s.swap(ctx, in.Run, r.Load, status)
 		}
 	}
@@ -89,9 +93,10 @@ func (s *Steps) quiesce(ctx context.Context, run string) error {
 	return during("finish", bucketload.DatabaseError("finish", err))
 }
 
-// check judges what was copied: every file has its fate, the tolerance holds,
-// and the table has the rows that the receipts say.
-func (s *Steps) check(ctx context.Context, run string, r *ledger.Run) error {
+// checkCopied judges what was copied: every file has its fate, the tolerance
+// holds, and staging has the rows that the receipts say, until the build begins
+// to change it.
+func (s *Steps) checkCopied(ctx context.Context, run string, r *ledger.Run) error {
 	load := r.Load
 	if left := r.Files.Planned - r.Files.Loaded - r.Files.Failed; left > 0 {
 		return &bucketload.Error{Op: "finish", Code: bucketload.CodeCheck, Transient: true,
@@ -104,26 +109,50 @@ func (s *Steps) check(ctx context.Context, run string, r *ledger.Run) error {
 	if err := s.tolerated(ctx, run, d); err != nil {
 		return err
 	}
-	if !r.Staging {
+	built, _, err := s.Ledger.Build(ctx, run, new([]table.Step))
+	if err != nil || built > 0 || !r.Staging {
+		return err
+	}
+	rows, err := table.Count(ctx, s.Pool, bucketload.StagingTable(run))
+	if err != nil {
+		return err
+	}
+	if rows != r.Rows.Loaded {
+		return failedCheck(fmt.Sprintf("staging has %d rows, the receipts say %d", rows, r.Rows.Loaded),
+			"something else wrote to "+bucketload.StagingTable(run).String()+"; load again")
+	}
+	if len(load.BeforeSwapSQL) > 0 || load.LimitFiles > 0 {
+		return nil // rows are judged once they are what is swapped in, if they are
+	}
+	return judgeRows(load, run, rows) // before the indexes are built for nothing
+}
+
+// checkRows judges the rows that are about to be swapped in, where the load's
+// own SQL may have changed how many they are.
+func (s *Steps) checkRows(ctx context.Context, run string, load *bucketload.Load) error {
+	if len(load.BeforeSwapSQL) == 0 {
 		return nil
 	}
 	rows, err := table.Count(ctx, s.Pool, bucketload.StagingTable(run))
 	if err != nil {
 		return err
 	}
-	failed := func(message, hint string) error {
-		return &bucketload.Error{Op: "check", Code: bucketload.CodeCheck, Message: message, Hint: hint}
-	}
+	return judgeRows(load, run, rows)
+}
+
+func failedCheck(message, hint string) error {
+	return &bucketload.Error{Op: "check", Code: bucketload.CodeCheck, Message: message, Hint: hint}
+}
+
+func judgeRows(load *bucketload.Load, run string, rows int64) error {
 	look := fmt.Sprintf("look at the rows: SELECT * FROM %s LIMIT 10", table.Quote(bucketload.StagingTable(run)))
 	switch bounds := load.Checks.Rows; {
-	case rows != r.Rows.Loaded:
-		return failed(fmt.Sprintf("staging has %d rows, the receipts say %d", rows, r.Rows.Loaded), "something else wrote to "+bucketload.StagingTable(run).String()+"; load again")
 	case rows == 0 && !load.AllowEmpty:
-		return failed("no file has a row, and an empty table is never swapped in", "set allow_empty: true if an empty table is right")
+		return failedCheck("there is no row, and an empty table is never swapped in", "set allow_empty: true if an empty table is right")
 	case rows < bounds.Min:
-		return failed(fmt.Sprintf("%d rows are fewer than checks.rows.min: %d", rows, bounds.Min), look)
+		return failedCheck(fmt.Sprintf("%d rows are fewer than checks.rows.min: %d", rows, bounds.Min), look)
 	case bounds.Max > 0 && rows > bounds.Max:
-		return failed(fmt.Sprintf("%d rows are more than checks.rows.max: %d", rows, bounds.Max), look)
+		return failedCheck(fmt.Sprintf("%d rows are more than checks.rows.max: %d", rows, bounds.Max), look)
 	}
 	return nil
 }
@@ -166,7 +195,7 @@ func (s *Steps) build(ctx context.Context, run string, load *bucketload.Load) er
 // on the live table: about five minutes at the default lock timeout, in which
 // readers queue for no longer than one lock timeout at a time.
 const (
-	swapAttempts = 60
+	swapAttempts = 45
 	swapInterval = 500 * time.Millisecond
 	swapMaxDelay = 5 * time.Second
 )
@@ -181,10 +210,15 @@ func (s *Steps) swap(ctx context.Context, run string, load *bucketload.Load, sta
 	for attempt := 1; ; attempt++ {
 		err := s.swapOnce(ctx, run, load, status, steps)
 		pg, ok := errors.AsType[*pgconn.PgError](err)
-		if !ok || (pg.Code != "55P03" && pg.Code != "40P01") || attempt == swapAttempts { // lock_not_available, deadlock_detected
+		if !ok || (pg.Code != "55P03" && pg.Code != "40P01") { // lock_not_available, deadlock_detected
 			return err
 		}
 		blockers, _ := table.Blockers(ctx, s.Pool, load.Table)
+		if attempt == swapAttempts {
+			return &bucketload.Error{Op: "swap", Code: bucketload.CodeDatabase, Err: err,
+				Message: fmt.Sprintf("others keep %s locked: %s", load.Table, strings.Join(blockers, ", ")),
+				Hint:    "end them (SELECT pg_terminate_backend(PID)), then: bucketload redrive " + run}
+		}
 		s.Log.Warn("the swap waits for others to release the live table", "table", load.Table.String(), "attempt", attempt, "blocked_by", blockers)
 		if err := sleep(ctx, rand.N(delay)+delay/2); err != nil {
 			return err
