@@ -15,13 +15,6 @@ type Object struct {
 	Time    time.Time `json:"-"` // last modification, for people
 }
 
-// Batch is the files that one worker loads in one go, in one transaction.
-type Batch struct {
-	No    int     `json:"no"`
-	Bytes int64   `json:"bytes"`
-	Files []Entry `json:"files"`
-}
-
 // Entry is a file of a run: its number in the plan and the object.
 type Entry struct {
 	No int `json:"no"`

@@ -14,14 +14,24 @@ import (
 func (a *app) initCommand() *cobra.Command {
 	var flags loadFlags
 	var name string
+	var schema bool
 	cmd := &cobra.Command{
 		Use:   "init URI",
 		Short: "Print a configuration for the files at a URI",
 		Long: `Samples the files and prints a ready bucketload.yaml with a column for each
 header, its type, and the evidence for it. It needs no database.`,
 		Example: `  bucketload init s3://noaa-gsod-pds/2022/ --anonymous > bucketload.yaml`,
-		Args:    needArgs(1, 1, "one URI"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if schema {
+				return needArgs(0, 0, "no arguments with --schema")(cmd, args)
+			}
+			return needArgs(1, 1, "one URI")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if schema {
+				_, err := a.out.Write(config.Schema())
+				return err
+			}
 			flags.From = append(args, flags.From...)
 			if name == "" {
 				name = tableFrom(args[0])
@@ -47,6 +57,7 @@ header, its type, and the evidence for it. It needs no database.`,
 		},
 	}
 	flags.register(cmd)
+	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of bucketload.yaml, for editors")
 	cmd.Flags().StringVar(&name, "name", "", "the table's name (default: the last part of the URI)")
 	return cmd
 }

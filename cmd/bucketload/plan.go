@@ -80,7 +80,8 @@ func (a *app) printPlan(load *bucketload.Load, p *steps.Preview) {
 	}
 	out("dialect      delimiter %q, quote %q, escape %q: %s", p.Dialect.Delimiter, p.Dialect.Quote, p.Dialect.Escape, p.DialectEvidence)
 	out("time         about %s", seconds(p.Seconds))
-	out("disk         about %s more, for staging; live table %s, older backup %s", bucketload.Bytes(p.Disk), bucketload.Bytes(p.LiveBytes), bucketload.Bytes(p.BackupBytes))
+	out("disk         about %s: staging %s, live table %s, older backup %s", bucketload.Bytes(p.Disk),
+		bucketload.Bytes(p.Disk-p.LiveBytes-p.BackupBytes), bucketload.Bytes(p.LiveBytes), bucketload.Bytes(p.BackupBytes))
 	out("")
 	out("columns, from the %s:", p.Origin)
 	width := 0

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
 	"github.com/bucketload/bucketload/internal/steps"
 )
 
@@ -20,7 +21,8 @@ const (
 
 // progress shows how a run goes on stderr until stop: as a bar on a terminal,
 // else as a line every few seconds.
-func (a *app) progress(table string, p *steps.Progress) (stop func()) {
+func (a *app) progress(table string, progress *steps.Progress) (stop func()) {
+	p := &meter{Progress: progress}
 	switch {
 	case a.quiet:
 		return func() {}
@@ -55,7 +57,7 @@ func every(interval time.Duration, show func(since time.Duration)) (stop func())
 }
 
 // bar draws a line with a bar at the bottom of the terminal, the log above it.
-func (a *app) bar(table string, p *steps.Progress) (stop func()) {
+func (a *app) bar(table string, p *meter) (stop func()) {
 	b := &bar{terminal: a.errs}
 	a.logs = b
 	stopDrawing := every(barEvery, func(since time.Duration) {
@@ -108,9 +110,18 @@ func blocks(done, of int64) string {
 	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }
 
+// meter is a run's progress and what it began with: a redrive's rates count
+// only what is new.
+type meter struct {
+	*steps.Progress
+	begun       bool
+	rows, bytes int64
+	since       time.Duration
+}
+
 // progressLine is where a run stands: state, files, rows, bytes, rates, time
 // left, failures.
-func progressLine(p *steps.Progress, since time.Duration) string {
+func progressLine(p *meter, since time.Duration) string {
 	state := "begin"
 	if s := p.State.Load(); s != nil {
 		state = *s
@@ -119,10 +130,17 @@ func progressLine(p *steps.Progress, since time.Duration) string {
 	if planned == 0 {
 		return state
 	}
-	bytes, of := p.Bytes.Load(), p.PlannedBytes.Load()
-	rate := float64(bytes) / since.Seconds()
-	line := fmt.Sprintf("%s %s/%s files, %s rows (%s/s), %s of %s (%s/s)", state,
-		count(p.LoadedFiles.Load()), count(planned), count(p.Rows.Load()), count(int64(float64(p.Rows.Load())/since.Seconds())),
+	rows, bytes, of := p.Rows.Load(), p.Bytes.Load(), p.PlannedBytes.Load()
+	if !p.begun {
+		p.begun, p.rows, p.bytes, p.since = true, rows, bytes, since
+	}
+	line := fmt.Sprintf("%s %s/%s files, %s rows", state, count(p.LoadedFiles.Load()), count(planned), count(rows))
+	if state != ledger.StateCopy {
+		return line
+	}
+	took := max(0.001, (since - p.since).Seconds())
+	rate := float64(bytes-p.bytes) / took
+	line += fmt.Sprintf(" (%s/s), %s of %s (%s/s)", count(int64(float64(rows-p.rows)/took)),
 		bucketload.Bytes(bytes), bucketload.Bytes(of), bucketload.Bytes(rate))
 	if rate > 0 && bytes < of {
 		line += ", " + seconds(float64(of-bytes)/rate) + " left"

@@ -21,14 +21,14 @@ type Note struct {
 
 // Write gives a bucketload.yaml with one table, all that l says beyond the
 // defaults, for Parse to read back. intro becomes the comment at its top, a
-// line each; notes are by column name. It has no target but env:BUCKETLOAD_TO.
+// line each; notes are by column name. The target is left to the environment.
 func Write(l *bucketload.Load, intro []string, notes map[string]Note) []byte {
 	var w writer
 	for _, line := range intro {
 		w.line(0, "%s", strings.TrimRight("# "+comment(line), " "))
 	}
 	w.line(0, "version: 1")
-	w.line(0, "to: env:BUCKETLOAD_TO  # the DSN; or postgres://user:${PASSWORD}@host/db, file:PATH")
+	w.line(0, "# to: env:BUCKETLOAD_TO  # the DSN; or postgres://user:${PASSWORD}@host/db, file:PATH")
 	if s3 := changed(fileKeys, "s3", &File{s3: l.S3}, &File{}); s3 != "" {
 		w.line(0, "%s", s3)
 	}

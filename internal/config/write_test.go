@@ -32,7 +32,7 @@ func TestWrite(t *testing.T) {
 	const want = `# made by bucketload init from 3 objects
 #
 version: 1
-to: env:BUCKETLOAD_TO  # the DSN; or postgres://user:${PASSWORD}@host/db, file:PATH
+# to: env:BUCKETLOAD_TO  # the DSN; or postgres://user:${PASSWORD}@host/db, file:PATH
 s3: {anonymous: true}
 tables:
   year_2022:

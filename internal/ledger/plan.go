@@ -24,7 +24,7 @@ type Listing struct {
 	run     string
 	rows    [][]any
 	no      int
-	batches []bucketload.Batch // without files
+	batches []int64 // bytes of each
 }
 
 // listingChunk bounds the rows kept in memory between two COPYs.
@@ -52,7 +52,7 @@ func (l *Ledger) WritePlan(ctx context.Context, run string, fill func(*Listing) 
 		}
 		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"bucketload", "batches"}, []string{"run", "no", "bytes"},
 			pgx.CopyFromSlice(len(listing.batches), func(i int) ([]any, error) {
-				return []any{run, listing.batches[i].No, listing.batches[i].Bytes}, nil
+				return []any{run, i, listing.batches[i]}, nil
 			})); err != nil {
 			return err
 		}
@@ -80,9 +80,9 @@ func (l *Listing) Add(p Planned) error {
 		}
 	} else {
 		if p.Batch == len(l.batches) {
-			l.batches = append(l.batches, bucketload.Batch{No: p.Batch})
+			l.batches = append(l.batches, 0)
 		}
-		l.batches[p.Batch].Bytes += p.Size
+		l.batches[p.Batch] += p.Size
 	}
 	l.rows = append(l.rows, []any{l.run, l.no, batch, p.URI, p.Size, p.Version, string(state), reason})
 	l.no++

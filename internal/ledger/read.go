@@ -22,13 +22,12 @@ type Run struct {
 	Load      *bucketload.Load `json:"-"`
 	Staging   bool             `json:"-"` // rows go to the run's staging table, not into the live one
 	Published bool             `json:"-"` // its rows are, or have been, the live table
-	Attempt   int              `json:"-"`
 	Alive     bool             `json:"-"` // a process conducts it at this moment
 }
 
 const runColumns = `
 	SELECT r.id, r.table_schema || '.' || r.table_name, r.status, r.mode, r.state, r.started_at, r.ended_at, r.backup, r.error,
-		r.load, r.staging, r.published_at IS NOT NULL, r.attempt,
+		r.load, r.staging, r.published_at IS NOT NULL,
 		extract(epoch FROM coalesce(r.ended_at, clock_timestamp()) - r.started_at)::float8,
 		f.planned, f.loaded, f.failed, f.skipped, f.rows, f.rejected, f.bytes,
 		hashtextextended('bucketload hold ' || r.id, 0) IN (SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
@@ -45,7 +44,7 @@ func scanRun(row pgx.CollectableRow) (*Run, error) {
 	r := &Run{Load: new(bucketload.Load)}
 	var cause, load []byte
 	err := row.Scan(&r.ID, &r.Table, &r.Status, &r.Mode, &r.State, &r.StartedAt, &r.EndedAt, &r.Backup, &cause,
-		&load, &r.Staging, &r.Published, &r.Attempt, &r.Seconds,
+		&load, &r.Staging, &r.Published, &r.Seconds,
 		&r.Files.Planned, &r.Files.Loaded, &r.Files.Failed, &r.Files.Skipped, &r.Rows.Loaded, &r.Rows.Rejected, &r.Bytes, &r.Alive)
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/bucketload/bucketload"
 )
@@ -105,6 +106,8 @@ func (s *Store) config(ctx context.Context) (aws.Config, error) {
 			})
 		}),
 	}
+	// What matters of what the SDK logs comes as an error; its log has a form of its own.
+	load = append(load, config.WithLogger(logging.Nop{}))
 	if s.opts.Anonymous {
 		load = append(load, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
 	}

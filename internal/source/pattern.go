@@ -157,8 +157,8 @@ func (p pattern) hidden() bool {
 	return strings.HasPrefix(p.glob, ".") || strings.Contains(p.glob, "/.")
 }
 
-// chosen says whether the glob's last segment names files by their extension,
-// or spells out their whole names.
+// chosen says whether the glob's last segment names files by their extension
+// (*.txt) or by how they begin (part-*), or spells out their whole names.
 func (p pattern) chosen() bool {
 	if p.glob == "" {
 		return false
@@ -166,7 +166,7 @@ func (p pattern) chosen() bool {
 	name := path.Base(p.glob)
 	end := name[strings.LastIndexAny(name, "*?]")+1:]
 	dot := strings.IndexByte(end, '.')
-	return end == name || dot >= 0 && dot+1 < len(end)
+	return end == name || strings.IndexAny(name, `*?[{\`) > 0 || dot >= 0 && dot+1 < len(end)
 }
 
 // excluder is a list of excludes.

@@ -73,7 +73,7 @@ func fullJitter(try int) time.Duration {
 // Listed is an object and how it was asked for.
 type Listed struct {
 	bucketload.Object
-	// Chosen: the user named it, or its extension (*.txt, *.csv.gz), so it is
+	// Chosen: the user named it, its extension (*.txt, *.csv.gz) or how it begins (part-*), so it is
 	// to be loaded whatever its name says of its format.
 	Chosen bool
 }

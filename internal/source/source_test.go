@@ -190,8 +190,8 @@ func TestListForms(t *testing.T) {
 func TestChosen(t *testing.T) {
 	tests := map[string]bool{
 		"data.txt": true, "*.txt": true, "*.csv.gz": true, "**/*.log": true, "part-[0-9].gz": true, "*.{csv,tsv}": true,
-		"**/LATEST": true, "{a,b}": true,
-		"dir/": false, "*": false, "**": false, "*.csv*": false, "data.*": false, "*.d/": false, "x?": false, "*.": false,
+		"**/LATEST": true, "{a,b}": true, "part-*": true, "data.*": true, "x?": true,
+		"dir/": false, "*": false, "**": false, "*.csv*": false, "*.d/": false, "*.": false, "?x": false, "[ab]*": false,
 	}
 	for uri, want := range tests {
 		p, err := parsePattern("s3://b/" + uri)

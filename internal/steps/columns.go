@@ -27,6 +27,7 @@ type Resolution struct {
 	DialectEvidence string
 	Shapes          []infer.Shape
 	Sampled         int               // files
+	Inflation       float64           // bytes that a byte of the objects becomes when decompressed
 	Evidence        map[string]string // by column name
 	Sentinels       map[string]infer.Column
 	Notes           []string // what a person should know before loading
@@ -50,9 +51,12 @@ func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *tabl
 	}
 	r := &Resolution{Layout: Layout{CSV: load.CSV}, Sampled: len(samples), Evidence: map[string]string{}, Sentinels: map[string]infer.Column{}}
 	heads := make([][]byte, len(samples))
+	stored, plain := 1, 1
 	for i, sample := range samples {
 		heads[i] = sample.head
+		stored, plain = stored+int(min(sample.object.Size, sampleHead)), plain+len(sample.head)
 	}
+	r.Inflation = float64(plain) / float64(stored)
 	if r.CSV, r.DialectEvidence, err = infer.Dialect(heads, load.CSV); err != nil {
 		return nil, err
 	}

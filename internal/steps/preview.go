@@ -2,7 +2,6 @@ package steps
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/bucketload/bucketload"
@@ -29,7 +28,7 @@ type Preview struct {
 	Notes           []string        `json:"notes"`
 	Dependents      []string        `json:"dependents"`
 	Locks           []string        `json:"locks"`
-	Disk            int64           `json:"disk_needed_bytes"` // beside what the database has
+	Disk            int64           `json:"disk_needed_bytes"` // live table, staging and the older backup, all there until the swap
 	Seconds         float64         `json:"estimate_seconds"`
 	LiveBytes       int64           `json:"live_bytes"`
 	BackupBytes     int64           `json:"backup_bytes"` // of the older backup, which the swap drops
@@ -54,9 +53,9 @@ type PreviewColumn struct {
 	Proposed []string `json:"proposed_null_if,omitempty"` // values that look like "no value"
 }
 
-// Where no run of the database tells how fast it is: bytes of CSV that one
-// connection loads in a second, and how much more two or more load, on a
-// machine of two cores; and how big rows become on disk against their CSV.
+// What to expect: bytes of CSV that one connection loads in a second, and how
+// much more two or more load, measured on a machine of two cores; and how big
+// rows become on disk against their CSV.
 const (
 	bytesPerSecond = 30e6
 	parallelGain   = 1.8
@@ -101,7 +100,7 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	if err := s.ddl(ctx, p, load, live, r, replace); err != nil {
 		return p, err
 	}
-	if err := s.estimate(ctx, p, load, live); err != nil {
+	if err := s.estimate(ctx, p, load, live, r); err != nil {
 		return p, err
 	}
 	if !replace {
@@ -168,22 +167,25 @@ func locks(load *bucketload.Load, replace bool) []string {
 
 // estimate says how long the load may take, and what is on the disk by its end:
 // live table, staging and the older backup, which only the swap drops.
-func (s *Steps) estimate(ctx context.Context, p *Preview, load *bucketload.Load, live *table.Live) error {
+func (s *Steps) estimate(ctx context.Context, p *Preview, load *bucketload.Load, live *table.Live, r *Resolution) error {
 	rate := float64(bytesPerSecond)
 	if load.MaxConcurrency > 1 {
 		rate *= parallelGain
 	}
-	p.Seconds = float64(p.Bytes) / rate
-	p.Disk = int64(float64(p.Bytes) * diskPerByte)
+	plain := float64(p.Bytes) * r.Inflation
+	p.Seconds = plain / rate
 	if live != nil {
 		p.LiveBytes = live.Bytes
 	}
-	backup, err := table.Inspect(ctx, s.Pool, bucketload.TableName{Schema: bucketload.BackupSchema, Name: load.Table.Name})
+	p.Disk = p.LiveBytes + int64(plain*diskPerByte)
+	name, replaces, err := s.backup(ctx, load)
+	if err != nil || !replaces {
+		return nil // swappable says what stands in its place
+	}
+	backup, err := table.Inspect(ctx, s.Pool, name)
 	if backup != nil {
 		p.BackupBytes = backup.Bytes
-	}
-	if e, ok := errors.AsType[*bucketload.Error](err); ok && e.Code == bucketload.CodeUsage {
-		return nil // there is no such schema yet
+		p.Disk += backup.Bytes
 	}
 	return err
 }
