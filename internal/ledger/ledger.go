@@ -161,7 +161,7 @@ func (l *Ledger) EndCopies(ctx context.Context, run string) (int, error) {
 	err := l.pool.QueryRow(ctx, `
 		SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM (
 			SELECT DISTINCT l.pid FROM pg_locks l, (SELECT `+copyKey+` AS k) key
-			WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+			WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND l.mode = 'ShareLock'
 			  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 			  AND (l.classid::bigint << 32) | l.objid::bigint = key.k
 			  AND l.pid <> pg_backend_pid()) holders`, run).Scan(&n)
