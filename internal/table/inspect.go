@@ -92,7 +92,8 @@ func schemaExists(ctx context.Context, q Queryer, schema string) error {
 		Hint: "create it: CREATE SCHEMA " + quote(schema)}
 }
 
-// Columns reads a table's columns in their order.
+// Columns reads a table's columns in their order. The option pg_attver, which
+// some servers keep on every column, is theirs and cannot be set: it is left out.
 func Columns(ctx context.Context, q Queryer, name bucketload.TableName) ([]Column, error) {
 	rows, err := q.Query(ctx, `
 		SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.atttypmod, a.attnotnull,
@@ -111,7 +112,7 @@ func Columns(ctx context.Context, q Queryer, name bucketload.TableName) ([]Colum
 				CASE a.attcompression WHEN 'p' THEN 'SET COMPRESSION pglz' WHEN 'l' THEN 'SET COMPRESSION lz4' END,
 				CASE WHEN a.attstattarget >= 0 THEN 'SET STATISTICS ' || a.attstattarget END,
 				(SELECT 'SET (' || string_agg(format('%s = %L', split_part(v, '=', 1), substr(v, strpos(v, '=') + 1)), ', ') || ')'
-					FROM unnest(a.attoptions) v)], NULL)
+					FROM unnest(a.attoptions) v WHERE NOT starts_with(v, 'pg_attver='))], NULL)
 		FROM pg_attribute a
 		JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_type t ON t.oid = a.atttypid

@@ -215,7 +215,7 @@ func (d *db) catalog(name bucketload.TableName) []string {
 	lists := []string{
 		`SELECT format('column %s %s %s %s %s', attnum, attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid))
 			|| format(' identity %s generated %s collation %s storage %s %s statistics %s %s', attidentity, attgenerated, attcollation::regcollation,
-				attstorage, attcompression, coalesce(attstattarget, -1), attoptions) || coalesce(' comment ' || col_description(attrelid, attnum), '')
+				attstorage, attcompression, coalesce(attstattarget, -1), ARRAY(SELECT o FROM unnest(attoptions) o WHERE NOT starts_with(o, 'pg_attver='))) || coalesce(' comment ' || col_description(attrelid, attnum), '')
 			FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = $1 AND attnum > 0`,
 		`SELECT 'constraint ' || conname || ' ' || pg_get_constraintdef(oid) || coalesce(' comment ' || obj_description(oid, 'pg_constraint'), '')
 			FROM pg_constraint WHERE conrelid = $1`,
