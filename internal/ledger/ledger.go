@@ -38,7 +38,6 @@ const (
 	StateCopy    = "Copy"
 	StateFinish  = "Finish"
 	StateCleanup = "Cleanup"
-	StateDone    = "Done"
 )
 
 // Begin writes a new run. Where the table has a running run already, it is an
