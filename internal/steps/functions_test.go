@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 type flowBench struct {
 	*bench
 	functions map[string]Function
-	documents map[string]string
+	documents map[string]string // guarded by mu
+	mu        sync.Mutex
 	running   map[string]bool // executions
 }
 
@@ -28,6 +30,8 @@ func newFlow(t *testing.T, setting Setting, load *bucketload.Load) *flowBench {
 	f := &flowBench{documents: map[string]string{}, running: map[string]bool{}}
 	setting.Bucket = "logs"
 	setting.Put = func(_ context.Context, _, key string, body []byte) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		f.documents[key] = string(body)
 		return nil
 	}
@@ -229,6 +233,8 @@ func TestManifests(t *testing.T) {
 			batches[i] = ledger.Batch{No: i, Bytes: size}
 		}
 		set.Put = func(_ context.Context, _, key string, body []byte) error {
+			f.mu.Lock()
+			defer f.mu.Unlock()
 			f.documents[key] = string(body)
 			return nil
 		}

@@ -178,8 +178,8 @@ type LambdaFault struct {
 	Status int
 	Code   string
 
-	// Kill ends the process when the channel is closed and the invocation is
-	// still under way; not before the process has taken it.
+	// Kill ends the process when the channel is closed and the invocation has no
+	// answer yet; not before the process has taken it.
 	Kill <-chan struct{}
 
 	// Lose has the function run, and loses its answer: the caller gets an error
@@ -240,10 +240,11 @@ func (l *Lambda) invoke(w http.ResponseWriter, r *http.Request) {
 		refuse(w, cmp.Or(fault.Status, http.StatusInternalServerError), cmp.Or(fault.Code, "ServiceException"), "a fault")
 		return
 	}
+	v.kill = fault.Kill
 	done := make(chan struct{})
 	go func() { // a caller that goes away does not end the function
 		defer close(done)
-		l.end(f, l.run(f, v, fault.Kill))
+		l.end(f, l.run(f, v))
 	}()
 	select {
 	case <-done:
@@ -298,13 +299,13 @@ func (l *Lambda) end(f *function, p *process) {
 
 // run has a process answer an invocation. It gives the process if that can
 // take another one.
-func (l *Lambda) run(f *function, v *invocation, kill <-chan struct{}) *process {
+func (l *Lambda) run(f *function, v *invocation) *process {
 	p, err := l.process(f)
 	if err != nil {
 		v.fail("Runtime.InvalidEntrypoint", err.Error())
 		return nil
 	}
-	if !p.serve(v, kill) {
+	if !p.serve(v) {
 		return nil
 	}
 	return p

@@ -27,9 +27,10 @@ type invocation struct {
 	arn     string
 	trace   string
 	payload []byte
-	limit   time.Duration // from when the process takes it
-	answer  chan answer   // has room for one: the first counts
-	over    chan struct{} // closed when the process asks for the next one
+	limit   time.Duration   // from when the process takes it
+	kill    <-chan struct{} // closed: the process dies, and gives no answer before it does
+	answer  chan answer     // has room for one: the first counts
+	over    chan struct{}   // closed when the process asks for the next one
 }
 
 // answer is what the function returned, or the error that it ended with.
@@ -149,7 +150,7 @@ func (p *process) ended() bool {
 
 // serve has the process answer an invocation, and is true if the process can
 // take another one after it. The function's time begins when it has taken it.
-func (p *process) serve(v *invocation, kill <-chan struct{}) bool {
+func (p *process) serve(v *invocation) bool {
 	p.thaw()
 	start := time.NewTimer(lambdaInit)
 	defer start.Stop()
@@ -165,6 +166,7 @@ func (p *process) serve(v *invocation, kill <-chan struct{}) bool {
 	}
 	timeout := time.NewTimer(v.limit)
 	defer timeout.Stop()
+	kill := v.kill
 	for {
 		select {
 		case <-v.over:
@@ -249,8 +251,17 @@ func (p *process) serveAnswer(w http.ResponseWriter, r *http.Request, failed boo
 		return // the process has gone
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	v := p.current
+	if v != nil {
+		select {
+		case <-v.kill:
+			p.mu.Unlock()
+			<-r.Context().Done() // it is about to die
+			return
+		default:
+		}
+	}
+	defer p.mu.Unlock()
 	switch {
 	case v == nil || v.id != r.PathValue("id"):
 		runtimeError(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
