@@ -64,10 +64,12 @@ const (
 // Format is the kind of file.
 type Format string
 
-// The formats; auto goes by the name, and is CSV for now.
+// The formats; auto goes by the name, for every file by itself.
 const (
-	FormatAuto Format = "auto"
-	FormatCSV  Format = "csv"
+	FormatAuto    Format = "auto"
+	FormatCSV     Format = "csv"     // and whatever else has delimiters
+	FormatJSON    Format = "json"    // one value after the other (NDJSON, concatenated), or one that has the records in it
+	FormatParquet Format = "parquet" // Apache Parquet
 )
 
 // Who reads the objects: bucketload, which streams their rows to Postgres, or
@@ -77,10 +79,28 @@ const (
 	LoaderAWSS3  = "aws_s3"
 )
 
-// Policy words for what a file does not say.
+// Policy words for what is not as the table has it.
 const (
-	PolicyFail   = "fail"
-	PolicyReject = "reject"
+	PolicyFail     = "fail"     // unknown, missing: the file fails
+	PolicyIgnore   = "ignore"   // unknown: the header is passed over
+	PolicyAdd      = "add"      // unknown: the table gets the column
+	PolicyRescue   = "rescue"   // unknown: its values go to the column RescueColumn
+	PolicyNull     = "null"     // missing: the column is NULL, or its default
+	PolicyReject   = "reject"   // ragged, nul, invalid_utf8, on_duplicate: the row cannot be loaded
+	PolicyPad      = "pad"      // ragged: missing fields are empty; a row with too many cannot be loaded
+	PolicyTruncate = "truncate" // ragged: as pad, and surplus fields are dropped
+	PolicyReplace  = "replace"  // nul, invalid_utf8: U+FFFD takes their place
+	PolicyStrip    = "strip"    // nul, invalid_utf8: they are left out
+	KeepFirst      = "keep_first"
+	KeepLast       = "keep_last"
+)
+
+// Columns of ours.
+const (
+	RescueColumn = "_rescued" // jsonb: values under headers that are not in the table, by header
+	FileColumn   = "_file"    // lineage: the object's URI
+	LineColumn   = "_line"    // lineage: the line where the row begins; of Parquet the row's number, from 1
+	RunColumn    = "_run"     // lineage: the run
 )
 
 // S3 says how to reach the buckets. The zero value is the SDK's default chain.
@@ -94,31 +114,43 @@ type S3 struct {
 	RequesterPays bool   `json:"requester_pays,omitempty"`
 }
 
-// CSV is a dialect. Delimiter, Quote, Escape and Comment are one byte each, or
-// empty: an empty Delimiter is found out from samples, an empty Quote switches
-// quoting off, an empty Comment means that there are none.
+// CSV is a dialect. Delimiter and Comment are of any length; Quote and Escape
+// are one byte each. An empty Delimiter is found out from samples, an empty
+// Quote switches quoting off, an empty Comment means that there are none.
 type CSV struct {
 	Delimiter   string `json:"delimiter"`
 	Quote       string `json:"quote"`
-	Escape      string `json:"escape"`
+	Escape      string `json:"escape"` // before a quote inside quotes; the quote itself: it is doubled
 	Header      bool   `json:"header"`
-	Encoding    string `json:"encoding"`
+	Encoding    string `json:"encoding"` // an IANA name; empty is UTF-8
 	Comment     string `json:"comment"`
 	SkipHead    int    `json:"skip_head"` // physical lines before the header
 	SkipFoot    int    `json:"skip_foot"` // physical lines at the end
 	Ragged      string `json:"ragged"`
 	InvalidUTF8 string `json:"invalid_utf8"`
 	NUL         string `json:"nul"`
+	Decimal     string `json:"decimal,omitempty"`   // the mark in numbers, one byte; empty is "."
+	Thousands   string `json:"thousands,omitempty"` // between groups of three digits; empty: none
+}
+
+// JSON says where the records are: "$" for one value after the other or the
+// elements of one array, else a path such as $.data.items.
+type JSON struct {
+	Records string `json:"records"`
 }
 
 // Column is one column of the table and where its values come from.
 type Column struct {
 	Name   string   `json:"name"`
-	From   []string `json:"from,omitempty"`    // header names, the first that a file has; default: the column's own name
+	From   []string `json:"from,omitempty"`    // header names, or paths such as $.a.b in JSON, the first that a file has; default: the column's own name
 	Type   string   `json:"type,omitempty"`    // a Postgres type as SQL writes it; empty: inferred
 	NullIf []string `json:"null_if,omitempty"` // values that mean NULL, compared after trimming
 	Trim   *bool    `json:"trim,omitempty"`    // default: on for types other than text, off for text
 	Format []string `json:"format,omitempty"`  // patterns for dates and times, tried in order; default ISO 8601
+
+	Default *string  `json:"default,omitempty"`  // the value of rows that have none
+	TrueIf  []string `json:"true_if,omitempty"`  // words for true of a boolean, compared after trimming; with FalseIf in place of Postgres' own
+	FalseIf []string `json:"false_if,omitempty"` // and for false
 }
 
 // Sources gives the header names that the column may have in a file.
@@ -129,10 +161,16 @@ func (c Column) Sources() []string {
 	return []string{c.Name}
 }
 
-// Tolerance is what may be left out. A limit must be exceeded to fail the run.
+// Tolerance is what may be left out. A limit must be exceeded to fail the file
+// or the run.
 type Tolerance struct {
-	Files Share `json:"files"`
+	Files       Share `json:"files"`         // of the run's
+	RowsPerFile Share `json:"rows_per_file"` // rejected rows of a file, or it fails
+	Rows        Share `json:"rows"`          // rejected rows of the run, or it fails
 }
+
+// Rejects says whether a row that cannot be loaded costs the row and not its file.
+func (t Tolerance) Rejects() bool { return t.RowsPerFile != Share{} || t.Rows != Share{} }
 
 // Checks are judged on staging before the swap.
 type Checks struct {
@@ -156,6 +194,8 @@ type Load struct {
 	Format      Format    `json:"format"`
 	Compression string    `json:"compression"`
 	CSV         CSV       `json:"csv"`
+	CSVOpen     []string  `json:"csv_open,omitempty"` // keys of CSV that nobody has set: they have their defaults, and are found out from samples
+	JSON        JSON      `json:"json"`
 	Loader      string    `json:"loader,omitempty"` // LoaderStream where it is empty
 	Mode        Mode      `json:"mode"`
 	AllowEmpty  bool      `json:"allow_empty,omitempty"`
@@ -166,6 +206,8 @@ type Load struct {
 	ColumnsOverride bool     `json:"columns_override,omitempty"` // Columns change the inferred ones instead of being all there are
 	Unknown         string   `json:"unknown"`
 	Missing         string   `json:"missing"`
+	Lineage         []string `json:"lineage,omitempty"`      // FileColumn, LineColumn, RunColumn
+	OnDuplicate     string   `json:"on_duplicate,omitempty"` // PolicyReject where it is empty, KeepFirst, KeepLast
 
 	MaxConcurrency   int           `json:"max_concurrency"`     // batches at once
 	MaxItemsPerBatch int           `json:"max_items_per_batch"` // files

@@ -29,7 +29,12 @@ const (
 	CodeTooLong    Code = "too_long"       // a row or field beyond the limit
 	CodeUTF8       Code = "invalid_utf8"   // bytes that are not UTF-8
 	CodeNUL        Code = "nul"            // a NUL byte, which Postgres text cannot hold
+	CodeSyntax     Code = "syntax"         // not JSON
+	CodeEncoding   Code = "encoding"       // bytes that the file's character encoding does not have
+	CodeLimit      Code = "limit"          // a file that unpacks to more than it may, or is nested too deep
 	CodeValue      Code = "value"          // a value that its type does not take
+	CodeNull       Code = "not_null"       // no value for a column that must have one
+	CodeDuplicate  Code = "duplicate"      // a key that another row has
 	CodeDatabase   Code = "database"       // Postgres refused
 	CodeConnect    Code = "connection"     // Postgres or S3 cannot be reached
 	CodeTolerance  Code = "tolerance"      // more files failed than tolerated

@@ -117,6 +117,12 @@ func (c *CSV) Line() int64 {
 // Offset is the byte of the plain file at which the last row began.
 func (c *CSV) Offset() int64 { return c.base + int64(c.row) }
 
+// Raw is the last row as the plain file has it, line end included.
+func (c *CSV) Raw() []byte { return c.buf[c.row:c.pos] }
+
+// Broken says whether the last error ends the file.
+func (c *CSV) Broken() bool { return c.err != nil }
+
 // begin passes over what comes before the first row, and reads the header.
 func (c *CSV) begin() {
 	if c.begun {

@@ -197,17 +197,19 @@ func (i *importer) top(data []byte, whole bool, entry bucketload.Entry, encoding
 	if !whole {
 		plain = cut{plain}
 	}
-	if r.csv, err = decode.NewCSV(plain, dialect); err != nil {
+	csv, err := decode.NewCSV(plain, dialect)
+	if err != nil {
 		return nil, true, err
 	}
-	found, _, err := header(r.csv, dialect.Header, given(i.def.load))
+	r.rows = csv
+	found, _, err := header(csv, dialect.Header, given(i.def.load))
 	if errors.Is(err, io.EOF) {
 		return nil, false, nil
 	}
 	if err != nil {
 		return nil, false, err
 	}
-	if dialect.Header && r.csv.Line() > 1 || !dialect.Header && r.csv.Offset() > 0 {
+	if dialect.Header && r.rows.Line() > 1 || !dialect.Header && r.rows.Offset() > 0 {
 		return nil, true, &bucketload.Error{Code: bucketload.CodeHeader, Message: "something empty comes first, a blank line or a byte order mark, and the server would take it for a row",
 			Hint: "take it out of the file, or write loader: stream"}
 	}
@@ -218,7 +220,7 @@ func (i *importer) top(data []byte, whole bool, entry bucketload.Entry, encoding
 	if err != nil {
 		err = r.place(err) // before the next row moves the line
 	}
-	_, next := r.csv.Next()
+	_, next := r.rows.Next()
 	return names, !errors.Is(next, io.EOF), err
 }
 
@@ -299,7 +301,7 @@ func (i *importer) blameLine(ctx context.Context, entry bucketload.Entry, pg *pg
 		if err != nil {
 			return e
 		}
-		line := r.csv.Line()
+		line := r.rows.Line()
 		if line+newlines(row) < at {
 			continue
 		}

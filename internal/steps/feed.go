@@ -117,7 +117,7 @@ func (f *feed) step() error {
 		f.reject(f.file.entry, err)
 		f.closeFile()
 	case !full:
-		f.members = append(f.members, ledger.Receipt{No: f.file.entry.No, Rows: f.file.rows})
+		f.members = append(f.members, ledger.Receipt{No: f.file.entry.No, Rows: f.file.count})
 		f.entries = append(f.entries, f.file.entry)
 		f.release()
 		f.closeFile()
@@ -165,7 +165,7 @@ func (f *feed) encode(limit int) (full bool, failed *bucketload.Error) {
 		if f.held, err = f.enc.Append(f.held, row); err != nil {
 			return false, f.file.place(err)
 		}
-		f.file.rows++
+		f.file.count++
 	}
 	return true, nil
 }

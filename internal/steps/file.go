@@ -16,15 +16,30 @@ import (
 	"github.com/bucketload/bucketload/internal/decode"
 )
 
+// decoder reads a file's rows, whatever its format.
+type decoder interface {
+	// Next gives the next row, valid until the call after, or io.EOF. An error
+	// is the row's own, and Next goes on behind it, unless Broken.
+	Next() ([]bucketload.Field, error)
+	// Broken says whether the last error ends the file: what comes after it
+	// cannot be told apart, or cannot be read.
+	Broken() bool
+
+	// Of the last row, good or bad:
+	Line() int64   // the physical line on which it begins, from 1
+	Offset() int64 // the byte at which it begins, of the plain file
+	Raw() []byte   // its bytes, valid until the next call of Next
+}
+
 // reader reads the rows of one file of a run.
 type reader struct {
 	entry  bucketload.Entry
 	object io.ReadCloser
 	plain  io.ReadCloser
-	csv    *decode.CSV
+	rows   decoder
 	index  []int              // field number of each column; nil where there is no row
 	first  []bucketload.Field // a row that was read to find the columns, and is still to come
-	rows   int64              // encoded so far
+	count  int64              // of rows encoded so far
 }
 
 // counting reports how much has been read, as it is.
@@ -57,10 +72,12 @@ func (s *Steps) openFile(ctx context.Context, d *definition, entry bucketload.En
 	if r.plain, _, err = decode.Decompress(r.object, entry.URI); err != nil {
 		return nil, err
 	}
-	if r.csv, err = decode.NewCSV(r.plain, d.layout.CSV); err != nil {
+	csv, err := decode.NewCSV(r.plain, d.layout.CSV)
+	if err != nil {
 		return nil, err
 	}
-	names, first, err := header(r.csv, d.layout.CSV.Header, given(d.load))
+	r.rows = csv
+	names, first, err := header(csv, d.layout.CSV.Header, given(d.load))
 	if errors.Is(err, io.EOF) {
 		return r, nil // an empty file has no rows, and next says so again
 	}
@@ -78,7 +95,7 @@ func (r *reader) next() ([]bucketload.Field, error) {
 		r.first = nil
 		return first, nil
 	}
-	return r.csv.Next()
+	return r.rows.Next()
 }
 
 // header gives the names of a file's fields: those in its header, or where it
@@ -126,8 +143,8 @@ func given(load *bucketload.Load) []bucketload.Column {
 func (r *reader) place(err error) *bucketload.Error {
 	e := *bucketload.AsError(err)
 	e.URI = r.entry.URI
-	if e.Line == 0 && r.csv != nil {
-		e.Line = r.csv.Line()
+	if e.Line == 0 && r.rows != nil {
+		e.Line = r.rows.Line()
 	}
 	return &e
 }
@@ -158,7 +175,7 @@ func (s *Steps) blame(ctx context.Context, d *definition, entry bucketload.Entry
 		if err != nil {
 			return e
 		}
-		e.Line = r.csv.Line()
+		e.Line = r.rows.Line()
 		for i, c := range d.layout.Columns {
 			if c.Name == e.Column && r.index[i] < len(fields) {
 				e.Value = bucketload.Excerpt(fields[r.index[i]].Bytes, 200)
