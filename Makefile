@@ -33,11 +33,12 @@ check: setup ## what CI runs: format, vet, lint, the import law, tests with the 
 	go test -run TestImportLaw .
 	go test -race ./...
 
+FUZZTIME ?= 20s
 .PHONY: fuzz
-fuzz: ## run every fuzz target for 20 s
+fuzz: ## run every fuzz target for FUZZTIME, 20s by itself
 	@go list ./... | while read -r pkg; do \
 		for f in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz'); do \
-			go test -run '^$$' -fuzz "^$$f\$$" -fuzztime 20s "$$pkg" || exit 1; done; done
+			go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$pkg" || exit 1; done; done
 
 .PHONY: versitygw
 versitygw: ## install the second S3 server that the tests use where it is found
