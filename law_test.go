@@ -25,6 +25,7 @@ func TestImportLaw(t *testing.T) {
 		"internal/conduct":       {"internal/asl", "internal/asl/items", "internal/steps", "internal/ledger", "internal/notify"},
 		"internal/lambda":        nil,
 		"deploy/aws":             nil, // tests only
+		"judges":                 nil, // tests only
 		"internal/temp":          nil,
 		"internal/temp/fetch":    {"internal/temp"},
 		"internal/temp/temptest": {"internal/temp"},

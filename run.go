@@ -34,13 +34,15 @@ const (
 
 // File is what the ledger knows of one file of a run.
 type File struct {
-	URI      string     `json:"uri"`
-	State    FileState  `json:"state"`
-	Rows     int64      `json:"rows"`
-	Rejected int64      `json:"rejected"`
-	Bytes    int64      `json:"bytes"`
-	Attempts int        `json:"attempts"`
-	Error    *FileError `json:"error"`
+	URI        string     `json:"uri"`
+	State      FileState  `json:"state"`
+	Rows       int64      `json:"rows"`
+	Rejected   int64      `json:"rejected"`
+	Replaced   int64      `json:"replaced,omitempty"`   // characters
+	Duplicates int64      `json:"duplicates,omitempty"` // rows that on_duplicate left out, no part of Rows or Rejected
+	Bytes      int64      `json:"bytes"`
+	Attempts   int        `json:"attempts"`
+	Error      *FileError `json:"error"`
 }
 
 // FileError says why a file failed or was skipped. Line is 1-based and

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/config"
 	"github.com/bucketload/bucketload/internal/steps"
 )
@@ -45,12 +46,17 @@ header, its type, and the evidence for it. It needs no database.`,
 				return err
 			}
 			load.CSV, load.Columns, load.ColumnsOverride = guess.CSV, guess.Columns, false
+			if guess.Format == bucketload.FormatCSV {
+				load.CSVOpen = nil // it is found out, and loads are to go by what is written
+			} else {
+				load.Format = guess.Format
+			}
 			notes := map[string]config.Note{}
 			for _, c := range guess.Columns {
 				notes[c.Name] = config.Note{Evidence: guess.Evidence[c.Name], NullIf: guess.Sentinels[c.Name].Sentinels}
 			}
 			_, err = a.out.Write(config.Write(load, []string{
-				fmt.Sprintf("%s files, %d of them sampled, %s", count(guess.Files), guess.Sampled, guess.DialectEvidence),
+				found(guess),
 				"look at it, then: bucketload plan, bucketload load",
 			}, notes))
 			return err
@@ -60,6 +66,15 @@ header, its type, and the evidence for it. It needs no database.`,
 	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of bucketload.yaml, for editors")
 	cmd.Flags().StringVar(&name, "name", "", "the table's name (default: the last part of the URI)")
 	return cmd
+}
+
+// found is what the configuration rests on, in one line.
+func found(guess *steps.Guess) string {
+	line := fmt.Sprintf("%s, %d of them sampled, %s, %s", plural(int(guess.Files), "file"), guess.Sampled, plural(len(guess.Shapes), "shape"), guess.Format)
+	if guess.DialectEvidence != "" {
+		line += ": " + guess.DialectEvidence
+	}
+	return line
 }
 
 // tableFrom makes a table's name of a URI: the last directory, or the file's

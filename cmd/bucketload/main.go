@@ -107,7 +107,7 @@ func (a *app) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(err.Error(), cmd.CommandPath()+" --help")
 	})
-	root.AddCommand(a.loadCommand(), a.planCommand(), a.initCommand(), a.runsCommand(), a.statusCommand(), a.filesCommand(), a.historyCommand(),
+	root.AddCommand(a.loadCommand(), a.planCommand(), a.initCommand(), a.runsCommand(), a.statusCommand(), a.filesCommand(), a.rejectsCommand(), a.historyCommand(),
 		a.redriveCommand(), a.demoCommand(), a.aslCommand(), a.versionCommand())
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -75,10 +76,13 @@ func (a *app) printPlan(load *bucketload.Load, p *steps.Preview) {
 	if p.Sampled == 0 {
 		return
 	}
-	for _, shape := range p.Shapes {
-		out("header       %s of %s sampled files: %s", count(shape.Files), count(p.Sampled), strings.Join(shape.Columns, ", "))
+	printShapes(out, p)
+	if p.Format == bucketload.FormatCSV {
+		encoding := cmp.Or(p.Dialect.Encoding, "utf-8")
+		out("format       csv, %s: delimiter %q, quote %q, escape %q: %s", encoding, p.Dialect.Delimiter, p.Dialect.Quote, p.Dialect.Escape, p.DialectEvidence)
+	} else {
+		out("format       %s", p.Format)
 	}
-	out("dialect      delimiter %q, quote %q, escape %q: %s", p.Dialect.Delimiter, p.Dialect.Quote, p.Dialect.Escape, p.DialectEvidence)
 	out("time         about %s", seconds(p.Seconds))
 	out("disk         about %s: staging %s, live table %s, older backup %s", bucketload.Bytes(p.Disk),
 		bucketload.Bytes(p.Disk-p.LiveBytes-p.BackupBytes), bucketload.Bytes(p.LiveBytes), bucketload.Bytes(p.BackupBytes))
@@ -107,4 +111,45 @@ func (a *app) printPlan(load *bucketload.Load, p *steps.Preview) {
 	section("statements:", p.DDL)
 	section("locks:", p.Locks)
 	section("dependents, because of which load refuses:", p.Dependents)
+}
+
+// shownShapes is how many shapes plan prints: records of JSON may have as many
+// as there are files.
+const shownShapes = 20
+
+// printShapes shows the headers that the files have, and how each stands to
+// the table.
+func printShapes(out func(format string, args ...any), p *steps.Preview) {
+	files := count(p.Sampled) + " files"
+	if p.Sampled < p.Objects {
+		files = fmt.Sprintf("%s of %s files sampled", count(p.Sampled), count(p.Objects))
+	}
+	out("shapes       %s, %s", files, plural(len(p.Shapes), "shape"))
+	for i, shape := range p.Shapes {
+		if i == shownShapes {
+			out("  and %s; --json has them", plural(len(p.Shapes)-i, "shape"))
+			break
+		}
+		line := fmt.Sprintf("  %s: %s", plural(int(shape.Files), "file"), strings.Join(shape.Columns, ", "))
+		if len(shape.Missing) > 0 {
+			line += "; without " + strings.Join(shape.Missing, ", ")
+		}
+		if len(shape.Unknown) > 0 {
+			line += "; with unknown " + strings.Join(shape.Unknown, ", ")
+		}
+		if shape.Fails {
+			line += "; will fail"
+		}
+		if len(p.Shapes) > 1 {
+			line += "; such as " + shape.Example
+		}
+		out("%s", line)
+	}
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return count(int64(n)) + " " + noun + "s"
 }

@@ -34,6 +34,9 @@ func (a *app) result(ctx context.Context, s *steps.Steps, run *bucketload.Run, e
 	if s != nil && run.ID != nil && run.Files.Failed > 0 {
 		a.failures(context.WithoutCancel(ctx), s, run)
 	}
+	if run.ID != nil && run.Rows.Rejected > 0 {
+		fmt.Fprintf(a.errs, "rejected: %s rows; see why: bucketload rejects %s\n", count(run.Rows.Rejected), *run.ID)
+	}
 	if err == nil || s == nil {
 		return
 	}
@@ -83,7 +86,11 @@ func summary(run *bucketload.Run) string {
 	if run.Files.Skipped > 0 {
 		fmt.Fprintf(&b, ", %s skipped", count(run.Files.Skipped))
 	}
-	fmt.Fprintf(&b, ", %s rows, %s in %s", count(run.Rows.Loaded), bucketload.Bytes(run.Bytes), seconds(run.Seconds))
+	fmt.Fprintf(&b, ", %s rows", count(run.Rows.Loaded))
+	if run.Rows.Rejected > 0 {
+		fmt.Fprintf(&b, ", %s rejected", count(run.Rows.Rejected))
+	}
+	fmt.Fprintf(&b, ", %s in %s", bucketload.Bytes(run.Bytes), seconds(run.Seconds))
 	if run.Backup != nil {
 		fmt.Fprintf(&b, ", backup %s", *run.Backup)
 	}

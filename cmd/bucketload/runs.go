@@ -55,10 +55,10 @@ func (a *app) runsCommand() *cobra.Command {
 					return s.Ledger.Runs(cmd.Context(), func(r *ledger.Run) error { a.printJSON(r); return nil })
 				}
 				w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "RUN\tTABLE\tMODE\tSTATUS\tSTARTED\tTOOK\tFILES\tFAILED\tROWS")
+				fmt.Fprintln(w, "RUN\tTABLE\tMODE\tSTATUS\tSTARTED\tTOOK\tFILES\tFAILED\tROWS\tREJECTED")
 				err := s.Ledger.Runs(cmd.Context(), func(r *ledger.Run) error {
-					_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", *r.ID, r.Table, r.Mode, r.Status, local(r.StartedAt),
-						seconds(r.Seconds), count(r.Files.Loaded), count(r.Files.Failed), count(r.Rows.Loaded))
+					_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", *r.ID, r.Table, r.Mode, r.Status, local(r.StartedAt),
+						seconds(r.Seconds), count(r.Files.Loaded), count(r.Files.Failed), count(r.Rows.Loaded), count(r.Rows.Rejected))
 					return err
 				})
 				if err != nil {
@@ -112,6 +112,12 @@ func (a *app) status(r *ledger.Run) error {
 	}
 	line("files", "%s planned, %s loaded, %s failed, %s skipped", count(r.Files.Planned), count(r.Files.Loaded), count(r.Files.Failed), count(r.Files.Skipped))
 	line("rows", "%s loaded, %s rejected", count(r.Rows.Loaded), count(r.Rows.Rejected))
+	if r.Duplicates > 0 {
+		line("duplicates", "%s rows left out", count(r.Duplicates))
+	}
+	if r.Replaced > 0 {
+		line("replaced", "%s characters", count(r.Replaced))
+	}
 	line("bytes", "%s", bucketload.Bytes(r.Bytes))
 	if r.Backup != nil {
 		line("backup", "%s", *r.Backup)
@@ -127,6 +133,9 @@ func (a *app) status(r *ledger.Run) error {
 		line("next", "%s", next(&r.Run))
 	case r.Files.Failed > 0:
 		line("next", "bucketload files %s --status failed", *r.ID)
+	}
+	if r.Rows.Rejected > 0 {
+		line("rejects", "bucketload rejects %s", *r.ID)
 	}
 	return w.Flush()
 }
@@ -161,7 +170,7 @@ func (a *app) filesCommand() *cobra.Command {
 
 func (a *app) files(ctx context.Context, s *steps.Steps, run string, state bucketload.FileState) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "STATE\tROWS\tSIZE\tTRIES\tFILE")
+	fmt.Fprintln(w, "STATE\tROWS\tREJECTED\tSIZE\tTRIES\tFILE")
 	err := s.Ledger.Files(ctx, run, state, func(f *bucketload.File) error {
 		e := bucketload.Error{URI: f.URI}
 		if f.Error != nil {
@@ -171,9 +180,15 @@ func (a *app) files(ctx context.Context, s *steps.Steps, run string, state bucke
 		if f.Error == nil {
 			text = text[:len(text)-len(": ")]
 		}
-		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", f.State, count(f.Rows), bucketload.Bytes(f.Bytes), f.Attempts, text)
+		if f.Duplicates > 0 {
+			text += fmt.Sprintf(" (%s duplicates left out)", count(f.Duplicates))
+		}
+		if f.Replaced > 0 {
+			text += fmt.Sprintf(" (%s characters replaced)", count(f.Replaced))
+		}
+		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", f.State, count(f.Rows), count(f.Rejected), bucketload.Bytes(f.Bytes), f.Attempts, text)
 		if err == nil && f.Error != nil && f.Error.Hint != "" && state == bucketload.FileFailed {
-			_, err = fmt.Fprintf(w, "\t\t\t\t  hint: %s\n", f.Error.Hint)
+			_, err = fmt.Fprintf(w, "\t\t\t\t\t  hint: %s\n", f.Error.Hint)
 		}
 		return err
 	})

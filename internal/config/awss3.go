@@ -29,12 +29,19 @@ func serverReads(l *bucketload.Load) error {
 		{"csv.comment", l.CSV.Comment != ""},
 		{"csv.skip_head", l.CSV.SkipHead != 0},
 		{"csv.skip_foot", l.CSV.SkipFoot != 0},
-		{"csv.encoding: " + l.CSV.Encoding, l.CSV.Encoding != "utf-8"},
+		{"csv.encoding: " + l.CSV.Encoding, l.CSV.Encoding != "utf-8" && l.CSV.Encoding != ""},
 		{"csv.ragged: " + l.CSV.Ragged, l.CSV.Ragged != bucketload.PolicyReject},
 		{"csv.invalid_utf8: " + l.CSV.InvalidUTF8, l.CSV.InvalidUTF8 != bucketload.PolicyReject},
 		{"csv.nul: " + l.CSV.NUL, l.CSV.NUL != bucketload.PolicyReject},
+		{"csv.delimiter: " + quote(l.CSV.Delimiter), len(l.CSV.Delimiter) > 1},
+		{"csv.decimal: " + quote(l.CSV.Decimal), l.CSV.Decimal != "" && l.CSV.Decimal != "."},
+		{"csv.thousands: " + quote(l.CSV.Thousands), l.CSV.Thousands != ""},
 		{"unknown: " + l.Unknown, l.Unknown != bucketload.PolicyFail},
 		{"missing: " + l.Missing, l.Missing != bucketload.PolicyFail},
+		{"lineage", len(l.Lineage) > 0},
+		{"on_duplicate: " + l.OnDuplicate, l.OnDuplicate == bucketload.KeepFirst || l.OnDuplicate == bucketload.KeepLast},
+		{"tolerate.rows_per_file", l.Tolerate.RowsPerFile != bucketload.Share{}},
+		{"tolerate.rows", l.Tolerate.Rows != bucketload.Share{}},
 	} {
 		if k.set {
 			return refuse("do "+k.path, "leave it out")
@@ -44,7 +51,8 @@ func serverReads(l *bucketload.Load) error {
 		for _, k := range []struct {
 			path string
 			set  bool
-		}{{"null_if", len(c.NullIf) > 0}, {"trim", c.Trim != nil}, {"format", len(c.Format) > 0}} {
+		}{{"null_if", len(c.NullIf) > 0}, {"trim", c.Trim != nil}, {"format", len(c.Format) > 0},
+			{"default", c.Default != nil}, {"true_if", len(c.TrueIf) > 0}, {"false_if", len(c.FalseIf) > 0}} {
 			if k.set {
 				return refuse("do columns."+c.Name+"."+k.path, "leave it out")
 			}

@@ -63,6 +63,7 @@ func TestTheWholeFile(t *testing.T) {
 	want.S3 = bucketload.S3{Region: "us-east-1", Anonymous: true}
 	want.Format = bucketload.FormatCSV
 	want.CSV.Delimiter = ","
+	want.CSVOpen = []string{"decimal", "thousands"}
 	want.Columns = []bucketload.Column{
 		{Name: "station_id", From: []string{"STATION"}, Type: "text"},
 		{Name: "date", From: []string{"DATE"}, Type: "date", Format: []string{"YYYY-MM-DD"}},
@@ -84,8 +85,10 @@ func TestBuiltinDefaultsAreTheDesigns(t *testing.T) {
 	want := &bucketload.Load{
 		Key: "year_2022", Table: bucketload.TableName{Schema: "public", Name: "year_2022"}, From: []string{"s3://noaa-gsod-pds/2022/*.csv"},
 		Format: "auto", Compression: "auto",
-		CSV:    bucketload.CSV{Quote: `"`, Escape: `"`, Header: true, Encoding: "utf-8", Ragged: "reject", InvalidUTF8: "reject", NUL: "reject"},
-		Loader: "stream", Mode: "replace", LowerCase: true, Unknown: "fail", Missing: "fail",
+		CSV:     bucketload.CSV{Quote: `"`, Escape: `"`, Header: true, Encoding: "utf-8", Ragged: "reject", InvalidUTF8: "reject", NUL: "reject"},
+		CSVOpen: []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "decimal", "thousands"},
+		JSON:    bucketload.JSON{Records: "$"},
+		Loader:  "stream", Mode: "replace", LowerCase: true, Unknown: "fail", Missing: "fail", OnDuplicate: "reject",
 		MaxConcurrency: 4, MaxItemsPerBatch: 25, MinBatchBytes: 8_000_000, Retries: 1, LockTimeout: 2 * time.Second,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -188,15 +191,28 @@ func TestWhatIsWrong(t *testing.T) {
 		{table + "loader: aws", `4:13: tables.x.loader: "aws" is not known here`, "write loader: stream or aws_s3"},
 		{table + "mode: upsert", "4:11: tables.x.mode: upsert is not supported yet", "replace or append"},
 		{table + "mode: upsrt", `4:11: tables.x.mode: "upsrt" is not known here`, "write mode: replace or append"},
-		{table + "missing: null", "4:14: tables.x.missing: null is not supported yet", "write missing: fail"},
-		{table + "format: parquet", "4:13: tables.x.format: parquet is not supported yet", ""},
-		{table + "csv: {encoding: latin1}", "4:21: tables.x.csv.encoding: latin1 is not supported yet", ""},
-		{table + "csv: {ragged: fill}", "fill is not supported yet", ""},
-		{table + "lineage: [_file]", "4:14: tables.x.lineage: not supported yet", "leave lineage out"},
+		{table + "replace: in_place", "4:14: tables.x.replace: in_place is not supported yet", "write replace: swap"},
+		{table + "missing: nil", `4:14: tables.x.missing: "nil" is not known here`, "write missing: fail or null"},
+		{table + "format: xml", `4:13: tables.x.format: "xml" is not known here`, "auto or csv or json or parquet"},
+		{table + "compression: rar", `"rar" is not known here`, "bzip2 or lz4 or xz or snappy or zlib"},
+		{table + "csv: {encoding: utf8x}", `4:21: tables.x.csv.encoding: "utf8x" is not a character encoding that is known here`, "did you mean utf-8?"},
+		{table + "csv: {encoding: windows1254x}", "is not a character encoding", "did you mean windows-1254?"},
+		{table + "csv: {encoding: klingon}", "is not a character encoding", "windows-1252"},
+		{table + "csv: {ragged: fill}", `"fill" is not known here`, "write ragged: reject or pad or truncate"},
+		{table + "csv: {invalid_utf8: keep}", `"keep" is not known here`, "reject or replace or strip"},
+		{table + "csv: {nul: keep}", `"keep" is not known here`, "reject or replace or strip"},
+		{table + "csv: {decimal: ',,'}", "more than one byte", ""},
+		{table + "csv: {header: 0}", `"0" is neither true nor false`, ""},
+		{table + "csv: {header: 3, skip_head: 2}", "4:22: tables.x.csv.skip_head: csv.header says the same thing", "keep one of them"},
+		{table + "csv: {skip_head: 2, header: 3}", "4:25: tables.x.csv.header: csv.skip_head says the same thing", ""},
+		{table + "json: {records: data.items}", `4:21: tables.x.json.records: "data.items" is not a path`, "$.data.items"},
+		{table + "lineage: [_file, _row]", `4:14: tables.x.lineage: "_row" is not known here`, "write lineage: _file or _line or _run"},
+		{table + "lineage: {_file: a}", "must be a list", ""},
+		{table + "tolerate: {rows: many}", "neither a count nor a percentage", ""},
+		{table + "columns: {a: {default: [1]}}", "tables.x.columns.a.default: must be one value", ""},
 		{table + "key: id", "id is not supported yet", ""},
 		{table + "checks: {vs_live: 90%}", "tables.x.checks.vs_live: 90% is not supported yet", "leave vs_live out"},
 		{table + "checks: {null_share: {temp: 5%}}", "not supported yet", ""},
-		{table + "tolerate: {rows: 1%}", "tables.x.tolerate.rows: 1% is not supported yet", "write rows: 0"},
 		{table + "keep_backups: 2", "2 is not supported yet", ""},
 		{"notify: {sns: arn:x}", `1:15: notify.sns: "arn:x" is not the ARN of an SNS topic`, "aws sns list-topics"},
 		{"notify: {sns: arn:aws:sns:us-east-1:123456789012:t:6b0e71bd-7e97-4d97-80ce-4a0994e55286}", "is not the ARN of an SNS topic", ""},
@@ -225,8 +241,9 @@ func TestWhatIsWrong(t *testing.T) {
 		{table + "tolerated_failure_percentage: 5\n    tolerated_failure_count: 5", "5:5: tables.x.tolerated_failure_count: tolerated_failure_percentage says the same thing", "keep one of them"},
 		{table + "tolerate: {files: 5}\n    tolerated_failure_count: 5", "tolerate.files says the same thing", ""},
 		{table + "tolerated_failure_count: 5%", `"5%" is not a count`, ""},
-		{table + "csv: {delimiter: '::'}", `"::" is more than one byte`, ""},
-		{table + "csv: {delimiter: §}", "more than one byte", ""},
+		{table + "csv: {delimiter: '" + strings.Repeat("=", 65) + "'}", "is longer than 64 bytes", ""},
+		{table + `csv: {delimiter: "\n"}`, `"\n" cannot be told from the text around it`, ""},
+		{table + "csv: {quote: §}", "more than one byte", ""},
 		{table + "csv: 5", "must be a mapping", ""},
 		{table + "from: ''", "4:5: ", ""}, // twice
 		{table + "exclude: [[a]]", "must be a list of texts", ""},
@@ -357,16 +374,100 @@ func TestNowhereToLoadFrom(t *testing.T) {
 }
 
 func TestTheLoadAsAWhole(t *testing.T) {
-	for text, want := range map[string]string{
-		`csv: {delimiter: '"'}`:              "2:3: table x: two of csv.delimiter",
-		`csv: {comment: '"'}`:                "same byte",
-		`checks: {rows: {min: 5, max: 4}}`:   "checks.rows.min is more than checks.rows.max",
-		`csv: {delimiter: ",", escape: ","}`: "same byte",
+	const same, numbers = "table x: two of csv.delimiter, quote, escape and comment are the same", "is both csv.decimal and csv.thousands"
+	for _, tt := range []struct{ text, want, hint string }{
+		{`csv: {delimiter: '"'}`, "2:3: " + same, "only quote and escape"},
+		{`csv: {comment: '"'}`, same, ""},
+		{`csv: {comment: '"#'}`, same, ""},
+		{`csv: {delimiter: '","'}`, same, ""},
+		{`csv: {delimiter: '","', quote: "", escape: ""}`, "", ""},
+		{`csv: {delimiter: ",", escape: ","}`, same, ""},
+		{`csv: {delimiter: "#", comment: "#"}`, same, ""},
+		{`csv: {delimiter: "#", comment: "##"}`, "", ""},
+		{`csv: {decimal: ",", thousands: ","}`, `"," ` + numbers, `csv: {decimal: ",", thousands: "."}`},
+		{`csv: {thousands: "."}`, `"." ` + numbers, ""},
+		{`csv: {decimal: ",", thousands: "."}`, "", ""},
+		{`csv: {decimal: "0"}`, "a character that numbers have anyway", ""},
+		{`csv: {thousands: "-"}`, "a character that numbers have anyway", ""},
+		{`csv: {delimiter: ",", decimal: ","}`, "", ""}, // "1,5" in quotes
+		{`csv: {delimiter: ",", decimal: ",", quote: ""}`, `"," is between fields and in numbers, and nothing is quoted`, "csv.quote"},
+		{`csv: {delimiter: " ", thousands: " ", quote: ""}`, `" " is between fields`, ""},
+
+		{"format: json\n    csv: {delimiter: ;}", "csv.delimiter means nothing with format: json", "or write format: csv"},
+		{"format: parquet\n    csv: {ragged: pad}", "csv.ragged means nothing with format: parquet", ""},
+		{"format: json\n    csv: {header: 3}", "csv.skip_head means nothing with format: json", ""},
+		{"format: json\n    csv: {quote: '\"', header: true}", "", ""},
+		{"format: csv\n    json: {records: $.a}", "json.records means nothing with format: csv", "or write format: json"},
+		{"format: csv\n    json: {records: $}", "", ""},
+		{"format: auto\n    json: {records: $.a}\n    csv: {delimiter: ;}", "", ""},
+
+		{"columns: {_file: text}\n    lineage: [_run, _file]", "both columns and lineage have _file", "from: _file"},
+		{"lineage: [_run, _run]", "lineage has _run twice", ""},
+		{"columns: {_rescued: text}\n    unknown: rescue", "unknown: rescue fills the column _rescued itself", ""},
+		{"columns: {_rescued: text}\n    unknown: ignore", "", ""},
+		{"columns: {a: {type: int, default: 0, null_if: [0]}}", `columns.a: the default "0" is in null_if`, "leave one of them out"},
+		{"columns: {a: {true_if: [ja, x], false_if: [nein, x]}}", `columns.a: "x" is in true_if and in false_if`, ""},
+		{"columns: {a: {type: int, true_if: [ja]}}", "true_if and false_if mean nothing with type int", "type: boolean"},
+		{"columns: {a: {type: BOOL, true_if: ja}}", "", ""},
+
+		{`checks: {rows: {min: 5, max: 4}}`, "checks.rows.min is more than checks.rows.max", ""},
 	} {
-		_, err := mustParse(t, "tables:\n  x:\n    from: y\n    "+text).Loads(nil, Flags{})
-		if e := usageOf(t, err); !strings.Contains(e.Message, want) {
-			t.Errorf("%s: got %s", text, e.Message)
+		_, err := mustParse(t, "tables:\n  x:\n    from: y\n    "+tt.text).Loads(nil, Flags{})
+		if tt.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", tt.text, err)
+			}
+			continue
 		}
+		if e := usageOf(t, err); !strings.Contains(e.Message, tt.want) || !strings.Contains(e.Hint, tt.hint) {
+			t.Errorf("%s: got %s; hint: %s", tt.text, e.Message, e.Hint)
+		}
+	}
+	f := mustParse(t, "defaults: {csv: {delimiter: ;}}\ntables: {x: {from: y, format: json}}")
+	if _, err := f.Loads(nil, Flags{}); err != nil {
+		t.Errorf("defaults are for all tables: %v", err)
+	}
+	_, err := f.Loads(nil, Flags{Set: []string{"csv.quote='"}})
+	if e := usageOf(t, err); !strings.Contains(e.Message, "csv.quote means nothing with format: json") {
+		t.Error(e)
+	}
+}
+
+func TestWhatIsLeftToBeFoundOut(t *testing.T) {
+	all := builtin().CSVOpen
+	without := func(names ...string) []string {
+		return slices.DeleteFunc(slices.Clone(all), func(name string) bool { return slices.Contains(names, name) })
+	}
+	const table = "tables: {x: {from: y, csv: {"
+	for _, tt := range []struct {
+		text, set string
+		want      []string
+		csv       func(*bucketload.CSV)
+	}{
+		{table + "}}}", "", all, func(*bucketload.CSV) {}},
+		{table + "quote: '\"', ragged: pad}}}", "", without("quote"), func(c *bucketload.CSV) { c.Ragged = "pad" }},
+		{table + "delimiter: ''}}}", "", all, func(*bucketload.CSV) {}},
+		{table + "delimiter: tab}}}", "", without("delimiter"), func(c *bucketload.CSV) { c.Delimiter = "\t" }},
+		{table + "header: true}}}", "", without("header"), func(*bucketload.CSV) {}},
+		{table + "header: 1}}}", "", without("header", "skip_head"), func(*bucketload.CSV) {}},
+		{table + "header: 3}}}", "", without("header", "skip_head"), func(c *bucketload.CSV) { c.SkipHead = 2 }},
+		{"defaults: {csv: {encoding: UTF-16}}\n" + table + "comment: '//'}}}", "csv.header=false", without("encoding", "comment", "header"),
+			func(c *bucketload.CSV) { c.Encoding, c.Comment, c.Header = "utf-16", "//", false }},
+		{table + "header: 3}}}", "csv.skip_head=0", without("header", "skip_head"), func(*bucketload.CSV) {}},
+	} {
+		var flags Flags
+		if tt.set != "" {
+			flags.Set = []string{tt.set}
+		}
+		l := mustLoad(t, tt.text, flags)
+		want := builtin().CSV
+		tt.csv(&want)
+		if !slices.Equal(l.CSVOpen, tt.want) || l.CSV != want {
+			t.Errorf("%s: open %q, %+v", tt.text, l.CSVOpen, l.CSV)
+		}
+	}
+	if !slices.Equal(builtin().CSVOpen, all) {
+		t.Error("a load changed the defaults")
 	}
 }
 

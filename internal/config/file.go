@@ -7,6 +7,7 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +35,7 @@ type File struct {
 type entry struct {
 	at   *node
 	load bucketload.Load
+	said []string // paths that the table itself sets
 }
 
 // Read reads the file at path.
@@ -78,7 +80,7 @@ func (f *File) read(root *node) error {
 		return err
 	}
 	f.source = f.local(f.source)
-	if err := f.layTable(&f.base, f.defaults); err != nil {
+	if _, err := f.layTable(&f.base, f.defaults); err != nil {
 		return under("defaults", f.defaults, err)
 	}
 	if f.tables == nil {
@@ -86,7 +88,8 @@ func (f *File) read(root *node) error {
 	}
 	for _, p := range f.tables.pairs {
 		e := entry{at: p.key, load: f.base}
-		if err := f.readTable(&e.load, p.key.text, p.value); err != nil {
+		var err error
+		if e.said, err = f.readTable(&e.load, p.key.text, p.value); err != nil {
 			return under("tables."+p.key.text, p.key, err)
 		}
 		f.entries = append(f.entries, e)
@@ -94,36 +97,46 @@ func (f *File) read(root *node) error {
 	return nil
 }
 
-func (f *File) readTable(l *bucketload.Load, key string, n *node) error {
+// readTable reads a table's keys and gives the paths that they set.
+func (f *File) readTable(l *bucketload.Load, key string, n *node) ([]string, error) {
 	if key == "" {
-		return errors.New("a table needs a name")
+		return nil, errors.New("a table needs a name")
 	}
 	l.Key = key
 	if n.kind != mapping && n.kind != null {
-		return &bucketload.Error{Message: "must be a mapping", Hint: "write for example from: s3://bucket/prefix/ under it"}
+		return nil, &bucketload.Error{Message: "must be a mapping", Hint: "write for example from: s3://bucket/prefix/ under it"}
 	}
 	if _, named := n.get("table"); !named && l.Table == (bucketload.TableName{}) {
 		table, err := bucketload.ParseTableName(key)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		l.Table = table
 	}
 	return f.layTable(l, n)
 }
 
-// layTable lays keys of the file over l.
-func (f *File) layTable(l *bucketload.Load, n *node) error {
+// layTable lays keys of the file over l, and gives the paths that they set.
+func (f *File) layTable(l *bucketload.Load, n *node) ([]string, error) {
 	y := newLayer(tableKeys, l)
 	if err := y.apply("", n); err != nil {
-		return err
+		return nil, err
 	}
 	if y.done["from"] != "" {
 		for i, uri := range l.From {
 			l.From[i] = f.local(uri)
 		}
 	}
-	return nil
+	return settle(l, y), nil
+}
+
+// settle takes the csv keys that a layer has set from those that are open, and
+// gives all paths that it has set. A delimiter that is set to nothing is open.
+func settle(l *bucketload.Load, y *layer[bucketload.Load]) []string {
+	l.CSVOpen = slices.DeleteFunc(slices.Clone(l.CSVOpen), func(name string) bool {
+		return y.done["csv."+name] != "" && (name != "delimiter" || l.CSV.Delimiter != "")
+	})
+	return slices.Collect(maps.Keys(y.done))
 }
 
 // local makes a relative path of the file relative to its directory. A slash
@@ -148,11 +161,14 @@ func builtin() bucketload.Load {
 			Quote: `"`, Escape: `"`, Header: true, Encoding: "utf-8",
 			Ragged: bucketload.PolicyReject, InvalidUTF8: bucketload.PolicyReject, NUL: bucketload.PolicyReject,
 		},
+		CSVOpen:          []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "decimal", "thousands"},
+		JSON:             bucketload.JSON{Records: "$"},
 		Loader:           bucketload.LoaderStream,
 		Mode:             bucketload.ModeReplace,
 		LowerCase:        true,
 		Unknown:          bucketload.PolicyFail,
 		Missing:          bucketload.PolicyFail,
+		OnDuplicate:      bucketload.PolicyReject,
 		MaxConcurrency:   4,
 		MaxItemsPerBatch: 25,
 		MinBatchBytes:    8e6,
@@ -193,10 +209,11 @@ func (f *File) Loads(names []string, flags Flags) ([]*bucketload.Load, error) {
 		}
 		l := e.load
 		l.S3, l.NotifySNS = top.s3, top.notifySNS
-		if err := flags.apply(&l); err != nil {
+		said, err := flags.apply(&l)
+		if err != nil {
 			return nil, err
 		}
-		if err := f.complete(&l); err != nil {
+		if err := f.complete(&l, slices.Concat(e.said, said)); err != nil {
 			return nil, report(f.name, under("table "+l.Key, e.at, err))
 		}
 		if !slices.ContainsFunc(loads, func(o *bucketload.Load) bool { return o.Key == l.Key }) {
@@ -245,8 +262,9 @@ func (f *File) find(name string) (entry, error) {
 	return entry{}, usage("name one of them", "%s and %s both load %s", found[0].load.Key, found[1].load.Key, table)
 }
 
-// complete fills in where the load comes from and judges it as a whole.
-func (f *File) complete(l *bucketload.Load) error {
+// complete fills in where the load comes from and judges it as a whole. said
+// are the paths that the table and the flags set.
+func (f *File) complete(l *bucketload.Load, said []string) error {
 	if len(l.From) == 0 && f.source != "" {
 		folder, err := bucketload.ParseTableName(l.Key)
 		if err != nil {
@@ -257,17 +275,10 @@ func (f *File) complete(l *bucketload.Load) error {
 		}
 		l.From = []string{strings.TrimSuffix(f.source, "/") + "/" + folder.Name + "/"}
 	}
-	rows := l.Checks.Rows
-	switch {
-	case len(l.From) == 0:
+	if len(l.From) == 0 {
 		return f.nowhere(l.Key)
-	case l.CSV.Delimiter != "" && (l.CSV.Delimiter == l.CSV.Quote || l.CSV.Delimiter == l.CSV.Escape || l.CSV.Delimiter == l.CSV.Comment),
-		l.CSV.Comment != "" && (l.CSV.Comment == l.CSV.Quote || l.CSV.Comment == l.CSV.Escape):
-		return &bucketload.Error{Message: "two of csv.delimiter, quote, escape and comment are the same byte", Hint: "only quote and escape may be the same"}
-	case rows.Max > 0 && rows.Min > rows.Max:
-		return &bucketload.Error{Message: "checks.rows.min is more than checks.rows.max"}
 	}
-	return serverReads(l)
+	return contradictions(l, said)
 }
 
 // nowhere says that there is nothing to load a table from.

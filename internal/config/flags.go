@@ -28,12 +28,13 @@ type ScalarFlag struct {
 }
 
 // ScalarFlags lists the flags of all scalar keys of a table, and of s3. The
-// dialect (csv.*) and the checks have none: they are set with --set.
+// dialect (csv.*), json.* and the checks have none: they are set with --set.
 func ScalarFlags() []ScalarFlag {
 	var flags []ScalarFlag
 	var l bucketload.Load
 	for _, k := range tableKeys {
-		nested := strings.HasPrefix(k.path, "csv.") || strings.HasPrefix(k.path, "checks.")
+		group, _, _ := strings.Cut(k.path, ".")
+		nested := slices.Contains([]string{"csv", "json", "checks"}, group)
 		if k.at != nil && !nested && kindOf(k.at(&l)) != "" {
 			flags = append(flags, flagOf(k, k.path, &l))
 		}
@@ -67,7 +68,7 @@ func kindOf(at any) string {
 		return "limit"
 	case *duration:
 		return "duration"
-	case *string, encoding.TextUnmarshaler:
+	case *string, **string, encoding.TextUnmarshaler:
 		return "text"
 	}
 	return ""
@@ -93,15 +94,15 @@ func ofFile(path string) bool {
 	return group == "s3" || group == "notify"
 }
 
-// apply lays the flags over a load.
-func (fl Flags) apply(l *bucketload.Load) error {
+// apply lays the flags over a load, and gives the paths that they set.
+func (fl Flags) apply(l *bucketload.Load) ([]string, error) {
 	y := newLayer(tableKeys, l)
 	inferred := len(l.Columns) == 0
 	l.Columns = slices.Clone(l.Columns)
 	for _, set := range fl.Set {
 		path, value, ok := strings.Cut(set, "=")
 		if !ok {
-			return usage("write for example --set max_concurrency=8", "--set %s has no =", quote(set))
+			return nil, usage("write for example --set max_concurrency=8", "--set %s has no =", quote(set))
 		}
 		var err error
 		switch column, isColumn := strings.CutPrefix(path, "columns."); {
@@ -112,12 +113,12 @@ func (fl Flags) apply(l *bucketload.Load) error {
 			err = setFlag(y, path, value)
 		}
 		if err != nil {
-			return report("", err)
+			return nil, report("", err)
 		}
 	}
 	for _, c := range fl.Column {
 		if err := fl.column(l, c); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if inferred && len(l.Columns) > 0 && y.done["columns"] == "" && y.done["columns_mode"] == "" {
@@ -126,7 +127,7 @@ func (fl Flags) apply(l *bucketload.Load) error {
 	if len(fl.From) > 0 {
 		for _, uri := range fl.From {
 			if err := isSource(uri); err != nil {
-				return usage("--from s3://bucket/prefix/; the database goes to --to", "--from: %s", err)
+				return nil, usage("--from s3://bucket/prefix/; the database goes to --to", "--from: %s", err)
 			}
 		}
 		l.From = slices.Clone(fl.From)
@@ -134,7 +135,7 @@ func (fl Flags) apply(l *bucketload.Load) error {
 	if len(fl.Exclude) > 0 {
 		l.Exclude = slices.Clone(fl.Exclude)
 	}
-	return nil
+	return settle(l, y), nil
 }
 
 // setFlag gives a key a value from the command line.

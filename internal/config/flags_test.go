@@ -22,6 +22,26 @@ func TestSet(t *testing.T) {
 		{`csv.delimiter=\t`, func(l *bucketload.Load) any { return l.CSV.Delimiter }, "\t"},
 		{`csv.delimiter="\t"`, func(l *bucketload.Load) any { return l.CSV.Delimiter }, "\t"},
 		{"csv.delimiter=\t", func(l *bucketload.Load) any { return l.CSV.Delimiter }, "\t"},
+		{"csv.delimiter=||", func(l *bucketload.Load) any { return l.CSV.Delimiter }, "||"},
+		{"csv.delimiter=§", func(l *bucketload.Load) any { return l.CSV.Delimiter }, "§"},
+		{`csv.delimiter=\t\t`, func(l *bucketload.Load) any { return l.CSV.Delimiter }, "\t\t"},
+		{"csv.delimiter=tab", func(l *bucketload.Load) any { return l.CSV.Delimiter }, "\t"},
+		{"csv.encoding=ISO-8859-15", func(l *bucketload.Load) any { return l.CSV.Encoding }, "iso-8859-15"},
+		{"csv.encoding=utf-32le", func(l *bucketload.Load) any { return l.CSV.Encoding }, "utf-32le"},
+		{"csv.encoding=Shift_JIS", func(l *bucketload.Load) any { return l.CSV.Encoding }, "shift_jis"},
+		{"csv.encoding=cp850", func(l *bucketload.Load) any { return l.CSV.Encoding }, "cp850"},
+		{"csv.decimal=,", func(l *bucketload.Load) any { return l.CSV.Decimal }, ","},
+		{"csv.thousands='", func(l *bucketload.Load) any { return l.CSV.Thousands }, "'"},
+		{"csv.header=4", func(l *bucketload.Load) any { return [2]any{l.CSV.Header, l.CSV.SkipHead} }, [2]any{true, 3}},
+		{"json.records=$.data['a b'][*]", func(l *bucketload.Load) any { return l.JSON.Records }, "$.data['a b'][*]"},
+		{"format=Parquet", func(l *bucketload.Load) any { return l.Format }, bucketload.FormatParquet},
+		{"missing=null", func(l *bucketload.Load) any { return l.Missing }, bucketload.PolicyNull},
+		{"lineage=_file", func(l *bucketload.Load) any { return l.Lineage }, []string{"_file"}},
+		{"lineage=[_line, _run]", func(l *bucketload.Load) any { return l.Lineage }, []string{"_line", "_run"}},
+		{"tolerate.rows=1.5%", func(l *bucketload.Load) any { return l.Tolerate.Rows }, bucketload.Share{Percent: 1.5, IsShare: true}},
+		{"tolerate.rows_per_file=7", func(l *bucketload.Load) any { return l.Tolerate.RowsPerFile }, bucketload.Share{Count: 7}},
+		{"columns.a.default=", func(l *bucketload.Load) any { return *l.Columns[0].Default }, ""},
+		{"columns.a.true_if=[ja, null]", func(l *bucketload.Load) any { return l.Columns[0].TrueIf }, []string{"ja", "null"}},
 		{"csv.comment=#", func(l *bucketload.Load) any { return l.CSV.Comment }, "#"},
 		{"csv.quote='", func(l *bucketload.Load) any { return l.CSV.Quote }, "'"},
 		{"csv.quote=", func(l *bucketload.Load) any { return l.CSV.Quote }, ""},
@@ -136,7 +156,7 @@ func TestWrongFlags(t *testing.T) {
 
 func TestEveryScalarFlagSetsItsPath(t *testing.T) {
 	example := map[string]string{"bool": "true", "number": "3", "size": "1MB", "limit": "3", "duration": "1s", "text": "x"}
-	words := map[string]string{"format": "csv", "compression": "auto", "loader": "stream", "mode": "append", "unknown": "fail", "missing": "fail", "columns_mode": "override"}
+	words := map[string]string{"format": "csv", "compression": "auto", "loader": "stream", "mode": "append", "unknown": "fail", "missing": "fail", "columns_mode": "override", "on_duplicate": "keep_last"}
 	var names []string
 	for _, fl := range ScalarFlags() {
 		names = append(names, fl.Name)
@@ -148,8 +168,8 @@ func TestEveryScalarFlagSetsItsPath(t *testing.T) {
 			t.Errorf("%+v: %v", fl, err)
 		}
 	}
-	want := strings.Fields(`table format compression loader mode allow-empty all-text lower-case columns-mode unknown missing
-		max-concurrency max-items-per-batch min-batch-bytes retries tolerate-files tolerated-failure-percentage
+	want := strings.Fields(`table format compression loader mode on-duplicate allow-empty all-text lower-case columns-mode unknown missing
+		max-concurrency max-items-per-batch min-batch-bytes retries tolerate-files tolerate-rows-per-file tolerate-rows tolerated-failure-percentage
 		tolerated-failure-count lock-timeout region profile endpoint-url path-style anonymous assume-role requester-pays`)
 	if !slices.Equal(names, want) {
 		t.Errorf("got  %q\nwant %q", names, want)

@@ -17,12 +17,15 @@ import (
 type key[T any] struct {
 	path  string
 	usage string
-	now   string       // the words that it takes, if not any text
+	now   string       // the words that it or its items take, if not any text
 	soon  string       // words to come; "*": any other
 	at    func(*T) any // a pointer; assign says which types it may have
 	min   int64        // of a number
 	check func(string) error
 	sets  string // the path that this one is another word for
+	// splits gives the paths that a value sets in place of this one, with their
+	// values; nil where it is a value of this one.
+	splits func(string) [][2]string
 }
 
 var fileKeys = []key[File]{
@@ -45,41 +48,43 @@ var tableKeys = []key[bucketload.Load]{
 	{path: "table", usage: "live table, SCHEMA.TABLE (default public.<name>)", at: func(l *bucketload.Load) any { return (*tableName)(&l.Table) }},
 	{path: "from", usage: "URIs to load from: prefixes, globs, objects, directories", at: func(l *bucketload.Load) any { return &l.From }, check: isSource},
 	{path: "exclude", usage: "globs of objects to leave out", at: func(l *bucketload.Load) any { return &l.Exclude }, check: notBlank},
-	{path: "format", usage: "format of the files", now: "auto csv", soon: "json parquet", at: func(l *bucketload.Load) any { return (*string)(&l.Format) }},
-	{path: "compression", usage: "compression of the files", now: "auto", soon: "none gzip zstd bzip2 lz4 xz", at: func(l *bucketload.Load) any { return &l.Compression }},
-	{path: "csv.delimiter", usage: "one byte between fields (default: found out from samples)", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Delimiter) }},
+	{path: "format", usage: "format of the files; auto goes by their names", now: "auto csv json parquet", at: func(l *bucketload.Load) any { return (*string)(&l.Format) }},
+	{path: "compression", usage: "compression of the files; auto goes by their first bytes", now: "auto none gzip zstd bzip2 lz4 xz snappy zlib", at: func(l *bucketload.Load) any { return &l.Compression }},
+	{path: "csv.delimiter", usage: "what stands between fields, of one byte or several; tab or \\t is a tab", at: func(l *bucketload.Load) any { return (*mark)(&l.CSV.Delimiter) }},
 	{path: "csv.quote", usage: "one byte around fields; empty: no quoting", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Quote) }},
 	{path: "csv.escape", usage: "one byte before a quote inside quotes", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Escape) }},
-	{path: "csv.header", usage: "the first line names the columns", at: func(l *bucketload.Load) any { return &l.CSV.Header }},
-	{path: "csv.encoding", usage: "character encoding", now: "utf-8", soon: "*", at: func(l *bucketload.Load) any { return &l.CSV.Encoding }},
-	{path: "csv.comment", usage: "one byte that begins a comment line; empty: none", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Comment) }},
+	{path: "csv.header", usage: "the first line names the columns; a number: that line does, and those before it are skipped", splits: headerLine, at: func(l *bucketload.Load) any { return &l.CSV.Header }},
+	{path: "csv.encoding", usage: "character encoding, by its IANA or WHATWG name", at: func(l *bucketload.Load) any { return (*encodingName)(&l.CSV.Encoding) }},
+	{path: "csv.comment", usage: "what a comment line begins with, of one byte or several; empty: there are none", at: func(l *bucketload.Load) any { return (*mark)(&l.CSV.Comment) }},
 	{path: "csv.skip_head", usage: "lines to skip before the header", at: func(l *bucketload.Load) any { return &l.CSV.SkipHead }},
 	{path: "csv.skip_foot", usage: "lines to skip at the end", at: func(l *bucketload.Load) any { return &l.CSV.SkipFoot }},
-	{path: "csv.ragged", usage: "rows with too few or too many fields", now: "reject", soon: "*", at: func(l *bucketload.Load) any { return &l.CSV.Ragged }},
-	{path: "csv.invalid_utf8", usage: "bytes that are not UTF-8", now: "reject", soon: "*", at: func(l *bucketload.Load) any { return &l.CSV.InvalidUTF8 }},
-	{path: "csv.nul", usage: "NUL bytes", now: "reject", soon: "*", at: func(l *bucketload.Load) any { return &l.CSV.NUL }},
-	{path: "json.records", usage: "path of the records", now: "$", soon: "*"},
+	{path: "csv.ragged", usage: "rows with too few or too many fields: pad fills up the short ones, truncate also cuts the long ones", now: "reject pad truncate", at: func(l *bucketload.Load) any { return &l.CSV.Ragged }},
+	{path: "csv.invalid_utf8", usage: "bytes that are not of the encoding: replace puts U+FFFD in their place", now: "reject replace strip", at: func(l *bucketload.Load) any { return &l.CSV.InvalidUTF8 }},
+	{path: "csv.nul", usage: "NUL bytes, which Postgres text cannot hold: replace puts U+FFFD in their place", now: "reject replace strip", at: func(l *bucketload.Load) any { return &l.CSV.NUL }},
+	{path: "csv.decimal", usage: "the decimal mark of numbers, one byte (default: .)", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Decimal) }},
+	{path: "csv.thousands", usage: "one byte between groups of three digits; empty: there is none", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Thousands) }},
+	{path: "json.records", usage: "path of the records: $, or one such as $.data.items", at: func(l *bucketload.Load) any { return &l.JSON.Records }, check: isPath},
 	{path: "loader", usage: "who reads the objects: bucketload, or the server by its extension aws_s3 (RDS, Aurora)", now: "stream aws_s3", at: func(l *bucketload.Load) any { return &l.Loader }},
 	{path: "mode", usage: "replace the table or append to it", now: "replace append", soon: "upsert replace_partition", at: func(l *bucketload.Load) any { return (*string)(&l.Mode) }},
 	{path: "replace", usage: "how the table is replaced", now: "swap", soon: "in_place"},
 	{path: "key", usage: "columns that identify a row", soon: "*"},
 	{path: "on_changed", usage: "objects that changed since they were loaded", now: "fail", soon: "reload ignore"},
-	{path: "on_duplicate", usage: "rows with the same key", now: "reject", soon: "keep_first keep_last"},
+	{path: "on_duplicate", usage: "rows with a key that another row has", now: "reject keep_first keep_last", at: func(l *bucketload.Load) any { return &l.OnDuplicate }},
 	{path: "allow_empty", usage: "swap in a table even when there is nothing to load", at: func(l *bucketload.Load) any { return &l.AllowEmpty }},
 	{path: "all_text", usage: "make every column text", at: func(l *bucketload.Load) any { return &l.AllText }},
 	{path: "lower_case", usage: "inferred column names in lower case", at: func(l *bucketload.Load) any { return &l.LowerCase }},
-	{path: "columns", usage: "columns in table order: name to type, or to {from, type, null_if, trim, format}", at: func(l *bucketload.Load) any { return &l.Columns }},
+	{path: "columns", usage: "columns in table order: name to type, or to {from, type, null_if, trim, format, default, true_if, false_if}", at: func(l *bucketload.Load) any { return &l.Columns }},
 	{path: "columns_mode", usage: "columns is complete, or overrides inferred ones", now: "complete override", at: func(l *bucketload.Load) any { return (*columnsMode)(&l.ColumnsOverride) }},
-	{path: "unknown", usage: "a header that is not in columns", now: "fail", soon: "ignore add rescue", at: func(l *bucketload.Load) any { return &l.Unknown }},
-	{path: "missing", usage: "a column that is not in the header", now: "fail", soon: "null", at: func(l *bucketload.Load) any { return &l.Missing }},
-	{path: "lineage", usage: "columns that say where a row came from", soon: "*"},
+	{path: "unknown", usage: "a header that is not in columns: rescue keeps its values in the column _rescued", now: "fail ignore add rescue", at: func(l *bucketload.Load) any { return &l.Unknown }},
+	{path: "missing", usage: "a column that is not in the header: null, or its default", now: "fail null", at: func(l *bucketload.Load) any { return &l.Missing }},
+	{path: "lineage", usage: "columns that say where a row came from", now: "_file _line _run", at: func(l *bucketload.Load) any { return &l.Lineage }},
 	{path: "max_concurrency", usage: "batches at once", at: func(l *bucketload.Load) any { return &l.MaxConcurrency }, min: 1},
 	{path: "max_items_per_batch", usage: "files per batch", at: func(l *bucketload.Load) any { return &l.MaxItemsPerBatch }, min: 1},
 	{path: "min_batch_bytes", usage: "join small files up to this size even past the count", at: func(l *bucketload.Load) any { return &l.MinBatchBytes }},
 	{path: "retries", usage: "further tries of a failed run", at: func(l *bucketload.Load) any { return &l.Retries }},
 	{path: "tolerate.files", usage: "files that may fail: a count or a percentage", at: func(l *bucketload.Load) any { return &l.Tolerate.Files }},
-	{path: "tolerate.rows_per_file", usage: "rows of a file that may be rejected", now: "0", soon: "*"},
-	{path: "tolerate.rows", usage: "rows that may be rejected", now: "0", soon: "*"},
+	{path: "tolerate.rows_per_file", usage: "rows of a file that may be rejected, or it fails: a count or a percentage", at: func(l *bucketload.Load) any { return &l.Tolerate.RowsPerFile }},
+	{path: "tolerate.rows", usage: "rows that may be rejected, or the run fails: a count or a percentage", at: func(l *bucketload.Load) any { return &l.Tolerate.Rows }},
 	{path: "tolerated_failure_percentage", usage: "tolerate.files as a percentage", sets: "tolerate.files", at: func(l *bucketload.Load) any { return (*percentage)(&l.Tolerate.Files) }},
 	{path: "tolerated_failure_count", usage: "tolerate.files as a count", sets: "tolerate.files", at: func(l *bucketload.Load) any { return (*count)(&l.Tolerate.Files) }},
 	{path: "primary_key", usage: "columns of the primary key", at: func(l *bucketload.Load) any { return &l.PrimaryKey }, check: notBlank},
@@ -104,6 +109,9 @@ var columnKeys = []key[bucketload.Column]{
 	{path: "null_if", usage: "values that mean NULL", at: func(c *bucketload.Column) any { return (*verbatim)(&c.NullIf) }},
 	{path: "trim", usage: "cut blanks off (default: except for text)", at: func(c *bucketload.Column) any { return &c.Trim }},
 	{path: "format", usage: "patterns of dates and times, such as YYYY-MM-DD", at: func(c *bucketload.Column) any { return &c.Format }, check: notBlank},
+	{path: "default", usage: "value of rows that have none", at: func(c *bucketload.Column) any { return &c.Default }},
+	{path: "true_if", usage: "words for true, in place of Postgres' own", at: func(c *bucketload.Column) any { return (*verbatim)(&c.TrueIf) }},
+	{path: "false_if", usage: "words for false, in place of Postgres' own", at: func(c *bucketload.Column) any { return (*verbatim)(&c.FalseIf) }},
 }
 
 // judge says what is wrong with a word; nil when it is accepted.

@@ -98,6 +98,23 @@ func (y *layer[T]) set(path string, at, n *node) error {
 	if k.at == nil {
 		return nil
 	}
+	if k.splits != nil && n.kind == scalar {
+		parts := k.splits(n.text)
+		for _, part := range parts {
+			of, _ := find(y.keys, part[0])
+			if err := y.assign(of, path, at, &node{kind: scalar, text: part[1], line: n.line, column: n.column}); err != nil {
+				return err
+			}
+		}
+		if parts != nil {
+			return nil
+		}
+	}
+	return y.assign(k, path, at, n)
+}
+
+// assign gives k the value n; path is of the key as it is written at.
+func (y *layer[T]) assign(k key[T], path string, at, n *node) error {
 	sets := k.path
 	if k.sets != "" {
 		sets = k.sets
@@ -112,10 +129,17 @@ func (y *layer[T]) set(path string, at, n *node) error {
 // judge holds a value against the words that its key takes, if it takes words.
 func judge[T any](k key[T], n *node) error {
 	switch {
-	case k.at != nil && (k.now == "" || n.kind != scalar):
+	case k.at != nil && k.now == "":
 		return nil
 	case n.kind == scalar:
 		return k.judge(n.text)
+	case k.at != nil:
+		for _, item := range n.items {
+			if err := k.judge(item.text); err != nil {
+				return err
+			}
+		}
+		return nil
 	case len(n.items) == 0 && len(n.pairs) == 0:
 		return nil
 	}

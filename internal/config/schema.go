@@ -53,6 +53,11 @@ func (k key[T]) schema(of *T) object {
 	switch {
 	case k.now != "":
 		s["enum"] = enum(k.words())
+		if k.at != nil && kindOf(k.at(of)) == "" {
+			s = object{"anyOf": []object{s, {"type": "null"}, {"type": "array", "items": s}}}
+		}
+	case k.splits != nil:
+		s["type"], s["minimum"] = []string{"boolean", "integer"}, 1
 	case k.at == nil:
 		s["enum"] = []any{nil, "", []any{}, object{}}
 	default:
@@ -62,12 +67,15 @@ func (k key[T]) schema(of *T) object {
 	return s
 }
 
-// enum gives the words, and numbers among them as such too.
+// enum gives the words, and numbers and null among them as such too.
 func enum(words []string) []any {
 	var values []any
 	for _, w := range words {
 		if n, err := strconv.Atoi(w); err == nil {
 			values = append(values, n)
+		}
+		if w == "null" {
+			values = append(values, nil)
 		}
 		values = append(values, w)
 	}
@@ -82,6 +90,8 @@ func schemaType(at any, least int64) object {
 		return object{"type": []string{"object", "null"}, "additionalProperties": object{"$ref": "#/$defs/column"}}
 	case *[]string, *verbatim:
 		return object{"$ref": "#/$defs/texts"}
+	case **string:
+		return object{"anyOf": []object{{"$ref": "#/$defs/text"}, {"type": "null"}}}
 	}
 	switch kindOf(at) {
 	case "bool":

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bucketload/bucketload"
 )
@@ -22,6 +23,7 @@ type (
 	duration    time.Duration
 	verbatim    []string // a list in which null is text too
 	char        string   // one byte or none
+	mark        string   // a few bytes, none of them a line end
 )
 
 func (v *version) UnmarshalText(text []byte) error {
@@ -87,6 +89,33 @@ func (c *char) UnmarshalText(text []byte) error {
 	return nil
 }
 
+func (m *mark) UnmarshalText(text []byte) error {
+	s := strings.ReplaceAll(string(text), `\t`, "\t")
+	if s == "tab" {
+		s = "\t"
+	}
+	switch {
+	case len(s) > maxMark:
+		return fmt.Errorf("%s is longer than %d bytes", quote(s), maxMark)
+	case strings.ContainsAny(s, "\n\r\x00") || !utf8.ValidString(s):
+		return fmt.Errorf("%q cannot be told from the text around it", s)
+	}
+	*m = mark(s)
+	return nil
+}
+
+// maxMark bounds a delimiter, in bytes; it is far above what files have.
+const maxMark = 64
+
+// headerLine splits the number of the line that is the header.
+func headerLine(text string) [][2]string {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return nil
+	}
+	return [][2]string{{"csv.header", "true"}, {"csv.skip_head", strconv.Itoa(n - 1)}}
+}
+
 // assign reads n into what to points at.
 func assign(to any, n *node, least int64, check func(string) error) error {
 	switch to := to.(type) {
@@ -113,6 +142,10 @@ func assign(to any, n *node, least int64, check func(string) error) error {
 		*to = texts
 		return err
 	}
+	if to, ok := to.(**string); ok && n.kind == null {
+		*to = nil
+		return nil
+	}
 	if n.kind != scalar {
 		return &bucketload.Error{Message: "must be one value", Hint: `quote a text; "" is an empty one`}
 	}
@@ -124,6 +157,8 @@ func assign(to any, n *node, least int64, check func(string) error) error {
 			}
 		}
 		*to = n.text
+	case **string:
+		*to = &n.text
 	case *bool:
 		return boolean(to, n.text)
 	case **bool:
@@ -210,6 +245,14 @@ func isSource(text string) error {
 		return errors.New("files come from s3:// or file:// or a path; a path with :// in it begins with ./")
 	}
 	return notBlank(text)
+}
+
+// isPath wants a path into JSON; what reads it knows more.
+func isPath(text string) error {
+	if !strings.HasPrefix(text, "$") {
+		return &bucketload.Error{Message: quote(text) + " is not a path", Hint: "write for example $.data.items; $ by itself is the file"}
+	}
+	return nil
 }
 
 // noSecret refuses a URL with a user in it: the ledger keeps what it checks.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -68,7 +69,7 @@ func (w *writer) line(indent int, format string, args ...any) {
 func changed[T any](keys []key[T], path string, of, base *T) string {
 	name := path[strings.LastIndexByte(path, '.')+1:]
 	if k, ok := find(keys, path); ok {
-		if k.at == nil || k.sets != "" || reflect.DeepEqual(k.at(of), k.at(base)) {
+		if k.at == nil || k.sets != "" || !said(path, of) && reflect.DeepEqual(k.at(of), k.at(base)) {
 			return ""
 		}
 		return name + ": " + render(k.at(of))
@@ -85,6 +86,17 @@ func changed[T any](keys []key[T], path string, of, base *T) string {
 	return name + ": {" + strings.Join(inner, ", ") + "}"
 }
 
+// said says whether the key at path would be found out, were it not written:
+// csv keys that are not open have been, or a user has set them.
+func said(path string, of any) bool {
+	l, ok := of.(*bucketload.Load)
+	if !ok || l.Format == bucketload.FormatJSON || l.Format == bucketload.FormatParquet {
+		return false
+	}
+	name, isCSV := strings.CutPrefix(path, "csv.")
+	return isCSV && slices.Contains(builtin().CSVOpen, name) && !slices.Contains(l.CSVOpen, name)
+}
+
 // render writes what a key's pointer points at.
 func render(at any) string {
 	switch at := at.(type) {
@@ -93,6 +105,10 @@ func render(at any) string {
 	case *string:
 		return text(*at)
 	case *char:
+		return text(string(*at))
+	case *mark:
+		return text(string(*at))
+	case *encodingName:
 		return text(string(*at))
 	case *bucketload.Bytes:
 		return strconv.FormatInt(int64(*at), 10)
@@ -128,6 +144,15 @@ func (w *writer) column(c bucketload.Column, note Note) {
 	}
 	if len(c.Format) > 0 {
 		add("format", texted(c.Format))
+	}
+	if c.Default != nil {
+		add("default", text(*c.Default))
+	}
+	if len(c.TrueIf) > 0 {
+		add("true_if", texted(c.TrueIf))
+	}
+	if len(c.FalseIf) > 0 {
+		add("false_if", texted(c.FalseIf))
 	}
 	why := ""
 	if note.Evidence != "" {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,8 +88,21 @@ func anyLoad() *rapid.Generator[*bucketload.Load] {
 		l.S3.Region = rapid.SampledFrom([]string{"", "eu-west-1", "no"}).Draw(t, "region")
 		l.S3.PathStyle = rapid.Bool().Draw(t, "path style")
 		l.NotifySNS = rapid.SampledFrom([]string{"", "arn:aws:sns:eu-west-1:123456789012:loads", "arn:aws-cn:sns:cn-north-1:123456789012:loads.fifo"}).Draw(t, "topic")
-		l.CSV.Delimiter = rapid.SampledFrom([]string{"", ",", "\t", "|", "#", " ", "\x01"}).Draw(t, "delimiter")
+		l.CSV.Delimiter = rapid.SampledFrom([]string{"", ",", "\t", "|", "#", " ", "\x01", "||", "§", "no"}).Draw(t, "delimiter")
 		l.CSV.SkipHead = rapid.IntRange(0, 3).Draw(t, "skip")
+		l.CSV.Header = rapid.Bool().Draw(t, "header")
+		l.CSV.Comment = rapid.SampledFrom([]string{"", "//", "%"}).Draw(t, "comment")
+		l.CSV.Encoding = rapid.SampledFrom([]string{"utf-8", "utf-16", "windows-1252"}).Draw(t, "encoding")
+		l.CSV.Ragged = rapid.SampledFrom([]string{"reject", "pad"}).Draw(t, "ragged")
+		l.CSVOpen = slices.DeleteFunc(builtin().CSVOpen, func(name string) bool {
+			k, _ := find(tableKeys, "csv."+name)
+			base := builtin()
+			changed := render(k.at(&l)) != render(k.at(&base))
+			return changed || name != "delimiter" && rapid.Bool().Draw(t, "said "+name)
+		})
+		l.Lineage = rapid.SampledFrom([][]string{nil, {"_file"}, {"_line", "_run"}}).Draw(t, "lineage")
+		l.Missing = rapid.SampledFrom([]string{"fail", "null"}).Draw(t, "missing")
+		l.Tolerate.Rows = rapid.SampledFrom([]bucketload.Share{{}, {Count: 7}}).Draw(t, "rows")
 		l.Mode = rapid.SampledFrom([]bucketload.Mode{bucketload.ModeAppend, bucketload.ModeReplace}).Draw(t, "mode")
 		l.LowerCase = rapid.Bool().Draw(t, "lower")
 		l.ColumnsOverride = rapid.Bool().Draw(t, "override")
@@ -99,6 +113,9 @@ func anyLoad() *rapid.Generator[*bucketload.Load] {
 		names := rapid.SliceOfNDistinct(texty(), 0, 4, rapid.ID[string]).Draw(t, "names")
 		for _, name := range names {
 			c := bucketload.Column{Name: name, From: list("source"), NullIf: list("null"), Format: list("format")}
+			if value := texty().Draw(t, "default"); rapid.Bool().Draw(t, "defaults") && !slices.Contains(c.NullIf, value) {
+				c.Default = &value
+			}
 			c.Type = rapid.SampledFrom([]string{"", "text", "numeric(10,2)", "timestamp with time zone"}).Draw(t, "type")
 			if rapid.Bool().Draw(t, "trims") {
 				c.Trim = on()
@@ -140,7 +157,7 @@ func TestKeysAndFieldsAgree(t *testing.T) {
 		for i := range v.NumField() {
 			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 			at, below := v.Field(i), strings.TrimPrefix(path+"."+name, ".")
-			if at.Kind() == reflect.Struct && below != "table" && below != "tolerate.files" {
+			if at.Kind() == reflect.Struct && below != "table" && !strings.HasPrefix(below, "tolerate.") {
 				walk(at, below)
 			} else {
 				fields[below] = at.Addr().Pointer()
@@ -150,7 +167,7 @@ func TestKeysAndFieldsAgree(t *testing.T) {
 	walk(reflect.ValueOf(&l).Elem(), "")
 	for path, at := range fields {
 		switch {
-		case path == "key", path == "limit_files": // of the command line
+		case path == "key", path == "limit_files", path == "csv_open": // of the command line, or of what is not there
 			continue
 		case strings.HasPrefix(path, "s3."): // of the file
 			if _, ok := find(fileKeys, path); !ok {

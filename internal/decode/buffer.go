@@ -2,14 +2,18 @@ package decode
 
 import (
 	"bytes"
+	"errors"
 	"io"
-	"strconv"
-
-	"github.com/bucketload/bucketload"
 )
 
+// errTooLong is that a row does not fit in a buffer of MaxRow.
+var errTooLong = errors.New("the row is too long")
+
+// maxEmptyReads is how often in a row a reader may give nothing, as in bufio.
+const maxEmptyReads = 100
+
 // fill reads on until there are more lines to split, or to the end of the file.
-// The buffer grows only when one row does not fit in it.
+// The buffer grows only when what there is from row on does not fit in it.
 func (c *CSV) fill() error {
 	if c.eof {
 		return nil
@@ -18,36 +22,38 @@ func (c *CSV) fill() error {
 	for had := c.end; c.end == had && !c.eof; {
 		if c.filled == len(c.buf) {
 			if len(c.buf) >= MaxRow {
-				return c.fail(0, bucketload.CodeTooLong, "the row that begins here is longer than "+strconv.Itoa(MaxRow>>20)+" MiB",
-					"most often a quote is not closed: look at this line, or switch quoting off with csv: {quote: \"\"}")
+				return errTooLong
 			}
 			c.buf = append(c.buf, make([]byte, len(c.buf))...)
 		}
-		for c.filled < len(c.buf) && !c.eof {
+		for empty := 0; c.filled < len(c.buf) && !c.eof; empty++ {
 			n, err := c.r.Read(c.buf[c.filled:])
 			c.filled += n
+			switch {
+			case n > 0:
+				empty = 0
+			case err == nil && empty == maxEmptyReads:
+				return io.ErrNoProgress
+			}
 			if err != nil && err != io.EOF {
 				return err
 			}
 			c.eof = err == io.EOF
-		}
-		if c.eol == 0 {
-			c.eol = c.lineEnd(c.buf[:c.filled])
-			c.stops[c.eol] = true
 		}
 		c.hold()
 	}
 	return nil
 }
 
-// discard makes room: what comes before pos has been split.
+// discard makes room: what comes before row has been split.
 func (c *CSV) discard() {
-	c.count(c.pos)
-	copy(c.buf, c.buf[c.pos:c.filled])
-	c.base += int64(c.pos)
-	c.end -= c.pos
-	c.filled -= c.pos
-	c.pos, c.row, c.counted = 0, 0, 0
+	c.count(c.row)
+	copy(c.buf, c.buf[c.row:c.filled])
+	c.base += int64(c.row)
+	c.pos -= c.row
+	c.end -= c.row
+	c.filled -= c.row
+	c.row, c.counted = 0, 0
 }
 
 // hold sets end: before the last SkipFoot lines, or before as many as could
@@ -59,61 +65,64 @@ func (c *CSV) hold() {
 	}
 	data := c.buf[c.pos:c.filled]
 	ends := c.dialect.SkipFoot
-	if !c.eof || data[len(data)-1] == c.eol {
+	if at, n := c.lastLineEnd(data); !c.eof || at >= 0 && at+n == len(data) {
 		ends++
 	}
 	for range ends {
-		i := bytes.LastIndexByte(data, c.eol)
-		if i < 0 {
+		at, n := c.lastLineEnd(data)
+		if at < 0 {
 			c.end = c.pos
 			return
 		}
-		data = data[:i]
+		data = data[:at]
+		c.end = c.pos + at + n
 	}
-	c.end = c.pos + len(data) + 1
+}
+
+// lastLineEnd gives the place of the last line end in data and its length; a
+// place less than 0 where there is none.
+func (c *CSV) lastLineEnd(data []byte) (at, n int) {
+	at = bytes.LastIndexByte(data, '\n')
+	if c.cr {
+		at = bytes.LastIndexAny(data, "\r\n")
+	}
+	if at > 0 && data[at] == '\n' && data[at-1] == '\r' {
+		return at - 1, 2
+	}
+	return at, 1
 }
 
 // skipLine passes over a physical line of any length.
 func (c *CSV) skipLine() error {
 	for {
-		if i := bytes.IndexByte(c.buf[c.pos:c.end], c.eol); i >= 0 {
-			c.pos += i + 1
+		if n := c.lineLen(c.buf[c.pos:c.end]); n >= 0 {
+			c.pos += n
 			return nil
 		}
 		c.pos = c.end
-		if c.eof {
-			return nil
+		if c.end > 0 && c.buf[c.end-1] == '\r' {
+			c.pos-- // with LF after it, it is one line end
 		}
+		c.row = c.pos
 		if err := c.fill(); err != nil {
 			return err
 		}
 	}
 }
 
-// lineEnd is CR where the first line ends in one by itself, else LF.
-func (c *CSV) lineEnd(head []byte) byte {
-	head = bytes.TrimPrefix(head, byteOrderMark)
-	inside, start := false, true // inside quotes; where a quote would open a field
-	for i, b := range head {
-		switch {
-		case int(b) == c.quote && (inside || start):
-			inside, start = !inside, true // a quote after this one is a doubled one
-		case inside:
-		case b == '\r' && i+1 < len(head) && head[i+1] != '\n':
-			return '\r'
-		case b == '\n':
-			return '\n'
-		default:
-			start = b == c.delim
-		}
-	}
-	return '\n'
-}
-
-// count brings lines up to buf[to].
+// count brings lines up to buf[to], the beginning of a row.
 func (c *CSV) count(to int) {
 	if to > c.counted {
-		c.lines += int64(bytes.Count(c.buf[c.counted:to], []byte{c.eol}))
+		c.lines += c.lineCount(c.buf[c.counted:to])
 		c.counted = to
 	}
+}
+
+// lineCount counts line ends.
+func (c *CSV) lineCount(data []byte) int64 {
+	n := bytes.Count(data, []byte{'\n'})
+	if c.cr {
+		n += bytes.Count(data, []byte{'\r'}) - bytes.Count(data, []byte{'\r', '\n'})
+	}
+	return int64(n)
 }

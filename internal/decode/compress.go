@@ -3,14 +3,10 @@ package decode
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
 	"errors"
 	"fmt"
 	"io"
-	"sync"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
+	"strings"
 
 	"github.com/bucketload/bucketload"
 )
@@ -18,125 +14,222 @@ import (
 const (
 	// inputBuffer is what is read of the compressed data at once.
 	inputBuffer = 32 << 10
-	// maxWindow is the longest window of a zstd frame that is taken, and with it
-	// the memory that one file may need: what `zstd -d` takes without --long.
+	// maxWindow is the longest window of zstd and dictionary of xz that is taken,
+	// and with it the memory that one file may need: what `zstd -d` takes without
+	// --long, and twice what `xz -9` makes.
 	maxWindow = 128 << 20
 	// magicLen is how many bytes tell the compressions apart.
 	magicLen = 10
 )
 
+// limits stop a file that unpacks to more than anybody can have meant.
+type limits struct {
+	most  int64 // bytes
+	free  int64 // bytes that any file may unpack to
+	ratio int64 // beyond that, the most bytes that one compressed byte may stand for
+}
+
+// fileLimits let all data pass that gzip can hold: it has no more than 1032
+// bytes for one. Rows that others pack still tighter, which are all the same,
+// have a gibibyte.
+var fileLimits = limits{most: 1 << 40, free: 1 << 30, ratio: 2000}
+
+// codec is a compression that is read.
+type codec struct {
+	name string // as compression: has it
+	is   func(in *bufio.Reader, magic []byte) (bool, error)
+	open func(d *decompressor, in *bufio.Reader) error
+}
+
+var codecs = []codec{
+	{"gzip", begins("\x1f\x8b"), (*decompressor).gzip},
+	{"zstd", magic(isZstd), (*decompressor).zstd},
+	{"bzip2", magic(isBzip2), (*decompressor).bzip2},
+	{"xz", begins("\xfd7zXZ\x00"), (*decompressor).xz},
+	{"lz4", begins("\x04\x22\x4d\x18", "\x02\x21\x4c\x18"), (*decompressor).lz4}, // frames, and those of before 2013
+	{"snappy", begins("\xff\x06\x00\x00sNaPpY", "\xff\x06\x00\x00S2sTwO"), (*decompressor).snappy},
+	{"zlib", isZlib, (*decompressor).zlib},
+}
+
 // refused are compressions that are known by their first bytes but not read.
 var refused = []struct{ name, magic string }{
-	{"xz", "\xfd7zXZ\x00"},
-	{"lz4", "\x04\x22\x4d\x18"},
 	{"zip", "PK\x03\x04"},
 	{"7z", "7z\xbc\xaf\x27\x1c"},
-	{"snappy", "\xff\x06\x00\x00sNaPpY"},
 	{"compress", "\x1f\x9d"},
+	{"rar", "Rar!\x1a\x07"},
 }
 
-// Decompress gives the plain bytes of r and which compression it has: "gzip"
-// (any number of members), "zstd" (any number of frames), "bzip2" or "" for
-// none. The first bytes tell, never the name, which is for errors only.
-//
-// Damaged or cut-off data is an error of code corrupt, here or while reading;
-// an error of r itself is passed on as it is. Close gives memory back for the
-// next file; it does not close r.
-func Decompress(r io.Reader, name string) (plain io.ReadCloser, compression string, err error) {
-	src := &remember{r: r}
-	in := bufio.NewReaderSize(src, inputBuffer)
-	magic, err := in.Peek(magicLen)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, "", err
-	}
-	d := &decompressor{src: src, name: name}
-	switch {
-	case bytes.HasPrefix(magic, []byte("\x1f\x8b")):
-		d.compression = "gzip"
-		err = d.gzip(in)
-	case isZstd(magic):
-		d.compression = "zstd"
-		err = d.zstd(in)
-	case isBzip2(magic):
-		d.compression = "bzip2"
-		d.r, d.free = bzip2.NewReader(in), func() {}
-	default:
-		for _, c := range refused {
-			if bytes.HasPrefix(magic, []byte(c.magic)) {
-				return nil, "", &bucketload.Error{Code: bucketload.CodeSource, URI: name,
-					Message: "the file is compressed with " + c.name + ", which is not read", Hint: "gzip, zstd and bzip2 are; compress it with one of these, or leave it out with --exclude"}
+// begins knows a compression by its first bytes.
+func begins(with ...string) func(*bufio.Reader, []byte) (bool, error) {
+	return magic(func(magic []byte) bool {
+		for _, s := range with {
+			if bytes.HasPrefix(magic, []byte(s)) {
+				return true
 			}
 		}
-		return io.NopCloser(in), "", nil
-	}
-	if err != nil {
-		return nil, "", d.explain(err)
-	}
-	return d, d.compression, nil
-}
-
-// isZstd knows a frame and a skippable frame (RFC 8878, sections 3.1.1 and 3.1.2).
-func isZstd(magic []byte) bool {
-	return bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")) ||
-		len(magic) >= 4 && magic[0]&0xf0 == 0x50 && string(magic[1:4]) == "\x2a\x4d\x18"
-}
-
-// isBzip2 knows a block's magic (π) and that of the end (√π), which an empty
-// file begins with; "BZh9" alone may be a word in a header.
-func isBzip2(magic []byte) bool {
-	if len(magic) < magicLen || string(magic[:3]) != "BZh" || magic[3] < '1' || magic[3] > '9' {
 		return false
-	}
-	block := string(magic[4:])
-	return block == "\x31\x41\x59\x26\x53\x59" || block == "\x17\x72\x45\x38\x50\x90"
+	})
 }
 
-// Decoders are kept for the next file: each has tables and a window.
-var (
-	gzips sync.Pool // *gzip.Reader
-	zstds sync.Pool // *zstd.Decoder
-)
+func magic(is func([]byte) bool) func(*bufio.Reader, []byte) (bool, error) {
+	return func(_ *bufio.Reader, magic []byte) (bool, error) { return is(magic), nil }
+}
+
+// Decompress gives the plain bytes of r and which compression it has: gzip,
+// zstd, bzip2, xz, lz4, snappy (framed), zlib, or "" for none. Several members,
+// frames or streams may follow one another, but of zlib. The first bytes tell,
+// never the name, which is for errors only.
+//
+// Damaged or cut-off data is an error of code corrupt, data that unpacks to more
+// than it may one of code limit, here or while reading; an error of r itself is
+// passed on as it is. Frames of snappy and the old ones of lz4 have no end: cut
+// off between two blocks they are whole. Close gives memory back for the next
+// file; it does not close r.
+func Decompress(r io.Reader, name string) (plain io.ReadCloser, compression string, err error) {
+	return DecompressAs(r, name, "auto")
+}
+
+// DecompressAs is Decompress of what is said to have a compression, a word of
+// those above, "none", or "auto" and "" for what its first bytes tell. If they
+// tell another one that is an error of code source.
+func DecompressAs(r io.Reader, name, compression string) (plain io.ReadCloser, found string, err error) {
+	d := &decompressor{src: &counted{r: r}, name: name, limits: fileLimits}
+	found, err = d.start(compression)
+	switch {
+	case err != nil:
+		return nil, found, err
+	case found == "":
+		return io.NopCloser(d.r), "", nil
+	}
+	return d, found, nil
+}
 
 // decompressor is the plain side of a compressed object.
 type decompressor struct {
 	r                 io.Reader
 	free              func() // gives r back; nil after that
-	src               *remember
+	src               *counted
+	in                *bufio.Reader
 	name, compression string
+	limits            limits
+	out               int64 // bytes given so far
 }
 
-func (d *decompressor) gzip(in io.Reader) error {
-	z, ok := gzips.Get().(*gzip.Reader)
-	if !ok {
-		z = new(gzip.Reader)
+// start finds the compression and opens it; "" is none.
+func (d *decompressor) start(said string) (compression string, err error) {
+	d.in = bufio.NewReaderSize(d.src, inputBuffer)
+	c, err := d.find(said)
+	if err != nil {
+		return "", err
 	}
-	d.r, d.free = z, func() { gzips.Put(z) }
-	return z.Reset(in)
+	if err := d.agree(said, c); err != nil {
+		return "", err
+	}
+	if c == nil {
+		d.r = d.in
+		return "", nil
+	}
+	d.compression, d.free = c.name, func() {}
+	if err := c.open(d, d.in); err != nil {
+		_ = d.Close()
+		return "", d.explain(err)
+	}
+	return c.name, nil
 }
 
-func (d *decompressor) zstd(in io.Reader) error {
-	z, ok := zstds.Get().(*zstd.Decoder)
-	if !ok {
-		var err error
-		z, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow))
-		if err != nil {
-			return err
+// find gives the compression that the first bytes tell; nil is none. A word
+// that was said settles what they only suggest: whether it is zlib.
+func (d *decompressor) find(said string) (*codec, error) {
+	magic, err := d.in.Peek(magicLen)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	for i := range codecs {
+		c := &codecs[i]
+		switch {
+		case c.name == "zlib" && said == "none":
+			continue
+		case c.name == "zlib" && said == "zlib":
+			if isZlibHeader(magic) {
+				return c, nil
+			}
+			continue
+		}
+		if ok, err := c.is(d.in, magic); ok || err != nil {
+			return c, err
 		}
 	}
-	d.r, d.free = z, func() {
-		_ = z.Reset(nil) // lets go of in
-		zstds.Put(z)
+	for _, c := range refused {
+		if bytes.HasPrefix(magic, []byte(c.magic)) {
+			return nil, &bucketload.Error{Code: bucketload.CodeSource, URI: d.name,
+				Message: "the file is compressed with " + c.name + ", which is not read", Hint: readable() + " are; compress it with one of these, or leave it out with --exclude"}
+		}
 	}
-	return z.Reset(in)
+	return nil, nil
+}
+
+// agree says whether what was found is what was said.
+func (d *decompressor) agree(said string, found *codec) error {
+	is := "not compressed"
+	if found != nil {
+		is = "compressed with " + found.name
+	}
+	switch said {
+	case "", "auto":
+		return nil
+	case "none":
+		if found == nil {
+			return nil
+		}
+	default:
+		if found != nil && found.name == said {
+			return nil
+		}
+		if known(said) {
+			break
+		}
+		return &bucketload.Error{Code: bucketload.CodeUsage, Message: fmt.Sprintf("compression: %q is none that is read", said), Hint: "write auto, none, " + readable()}
+	}
+	return &bucketload.Error{Code: bucketload.CodeSource, URI: d.name, Message: fmt.Sprintf("the file is %s, and compression: %s is set", is, said),
+		Hint: "with compression: auto the first bytes of each file tell; or leave it out with --exclude"}
+}
+
+func known(name string) bool {
+	for _, c := range codecs {
+		if c.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// readable lists what is read, for people.
+func readable() string {
+	names := make([]string, len(codecs))
+	for i, c := range codecs {
+		names[i] = c.name
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 func (d *decompressor) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	d.out += int64(n)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
 		err = d.explain(err)
+	case d.out > d.limits.most:
+		err = d.tooMuch(fmt.Sprintf("the %s data unpacks to more than %s", d.compression, bucketload.Bytes(d.limits.most)), "split the file")
+	case d.out > d.limits.free && d.out/d.limits.ratio > d.src.n:
+		err = d.tooMuch(fmt.Sprintf("%s of %s data unpack to %s and more, over %d to 1", bucketload.Bytes(d.src.n), d.compression, bucketload.Bytes(d.out), d.limits.ratio),
+			"if the data is really so, compress the file with gzip")
 	}
 	return n, err
+}
+
+func (d *decompressor) tooMuch(message, hint string) error {
+	return &bucketload.Error{Code: bucketload.CodeLimit, URI: d.name, Message: message, Hint: hint + ", or leave it out with --exclude"}
 }
 
 // Close must not be followed by Read.
@@ -148,34 +241,18 @@ func (d *decompressor) Close() error {
 	return nil
 }
 
-// explain tells what is wrong with the data from what is wrong with the source.
-func (d *decompressor) explain(err error) error {
-	if d.src.err != nil {
-		return d.src.err
-	}
-	e := &bucketload.Error{Code: bucketload.CodeCorrupt, URI: d.name, Err: err,
-		Message: fmt.Sprintf("the %s data is damaged", d.compression),
-		Hint:    fmt.Sprintf("check the file with `%s -t` and upload it again, or leave it out with --exclude", d.compression)}
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		e.Message, e.Err = fmt.Sprintf("the %s data is cut off", d.compression), nil
-	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		e.Code, e.Message = bucketload.CodeSource, fmt.Sprintf("the zstd data needs more than %s of memory", bucketload.Bytes(maxWindow))
-		e.Hint = "compress the file again without --long"
-	}
-	return e
-}
-
-// remember keeps the error that reading r ended with, unless that is io.EOF.
-type remember struct {
+// counted counts the bytes of r, and keeps the error that reading ended with.
+type counted struct {
 	r   io.Reader
+	n   int64
 	err error
 }
 
-func (m *remember) Read(p []byte) (int, error) {
-	n, err := m.r.Read(p)
-	if err != nil && err != io.EOF {
-		m.err = err
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	if err != nil {
+		c.err = err
 	}
 	return n, err
 }

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"errors"
 	"io"
 
 	"github.com/bucketload/bucketload"
@@ -16,30 +17,63 @@ const (
 
 // CSV reads rows in a dialect, as RFC 4180 has it and encoding/csv reads it,
 // with these differences: line ends inside quotes stay as they are; a row may
-// be MaxRow long; a byte order mark is passed over; and there are Escape,
-// SkipHead and SkipFoot.
+// be MaxRow long; and there is what the dialect adds.
 //
-//   - LF and CRLF end a line. Where the first line of a file ends in a CR by
-//     itself, CR does, and LF is an ordinary byte.
-//   - A line with nothing at all is passed over, also where there is only one
-//     column. So is a line that begins with Comment.
+// Text:
+//
+//   - A byte order mark is proof of UTF-8, UTF-16 or UTF-32, whatever Encoding
+//     says. Other encodings are read as UTF-8, and Offset and Raw are of that
+//     text, without the mark; bytes that the encoding does not have are 0xFF in
+//     Raw, and an error of CodeEncoding or what InvalidUTF8 says. Invalid UTF-8
+//     and NUL bytes in UTF-8 itself are left to who takes the values, unless
+//     InvalidUTF8 and NUL say to replace or strip them.
+//   - Delimiter is looked for from the left: with "||", a|||b is a and |b.
 //   - Escape makes a quote, or itself, an ordinary byte inside quotes; before
 //     any other byte it is one itself.
-//   - SkipHead and SkipFoot count physical lines, blank ones and comments too.
-//   - Every row has as many fields as the header, or as the first row where
-//     there is none.
 //
-// An error is final: what follows a stray quote cannot be told apart.
+// Lines:
+//
+//   - LF and CRLF end a line, and where the first row of a file ends in a CR by
+//     itself, CR does too. In any other file such a CR is a byte of its field
+//     if the line with it is a row of the right width, and a line end if all
+//     the rows that it makes of the line are. Only one of these can be, but in
+//     a file of one column, or where the CR comes first or last in the line:
+//     then it is an error of the row.
+//   - A line with nothing at all is passed over, also where there is only one
+//     column. So is a line that begins with Comment.
+//   - SkipHead and SkipFoot count physical lines, blank ones and comments too.
+//
+// Width:
+//
+//   - Every row has as many fields as the header, or as the first row where
+//     there is none; Ragged says what becomes of the others. Rows are taken
+//     without the nothing after their last delimiter where the first rows after
+//     the header have such a delimiter; a header, always.
+//
+// Errors: a row of the wrong width, or with bytes that the encoding does not
+// have, costs that row. A stray or unclosed quote costs its physical line, and
+// as many after it as it takes for proof that a row begins behind them. Either
+// one does, or the place is inside of quotes: the proof is that what follows
+// breaks if it is read as the inside of quotes, and reads on as rows; or that a
+// dozen delimiters are in lines that all have as many as a row, before both
+// readings break, or for a megabyte. Where the quote that breaks was opened in a
+// line before, what is wrong may be in any line between: then the dozen must be
+// there as well, and is given up. Quotes that are open up to the end of the
+// file, or for longer than a row may be, must have nothing behind them but rows
+// of the right width. A row of the wrong width is held to this, too, where what
+// follows reads on only as the inside of quotes. Without the proof the file is
+// Broken, so that no row is given that is none, unless by a file that is wrong
+// twice, or that has a quote more or less and is whole all the same.
 type CSV struct {
 	r       io.Reader
 	dialect bucketload.CSV
-	delim   byte
-	eol     byte // '\n' or '\r'; 0: not known yet
-	quote   int  // -1: no quoting
+	delim   []byte
+	comment []byte
+	quote   int // -1: no quoting
 	escape  int
-	escapes bool      // by another byte than the quote
-	comment int       // -1: no comments
-	stops   [256]bool // bytes that an unquoted field ends at
+	single  int       // the delimiter where it is one byte, else -1
+	simple  int       // the same where quotes are doubled, too, else -1
+	stops   [256]bool // bytes that an unquoted field may end at
 
 	// buf[pos:end] is whole lines to be split, buf[end:filled] may be the foot.
 	buf              []byte
@@ -50,12 +84,26 @@ type CSV struct {
 	lines            int64 // line ends before buf[counted]
 	counted          int   // never after row
 
+	cr    bool  // a CR by itself ends a line
+	crTo  int64 // up to this offset only; 0: for good
+	known bool  // cr is found out; until then it is true
+
 	fields    []bucketload.Field
 	unescaped []byte // the fields of this row that had escapes
-	names     []string
-	width     int // fields of a row; 0: not known yet
-	begun     bool
-	err       error // final
+	mended    []byte // and those that had bytes replaced or stripped
+	lone      bool   // the row has a CR by itself that is not its end
+	open, at  int    // of a row that breaks: where the field begins, and where it breaks
+
+	names    []string
+	width    int   // fields of a row; 0: not known yet
+	trailing bool  // rows have a delimiter after the last field
+	settled  bool  // trailing is found out
+	checks   bool  // rows are looked through for bytes to replace, strip or refuse
+	recoded  bool  // the file is not in UTF-8
+	sure     int64 // up to here, what is read as rows is no inside of quotes
+	replaced int64
+	begun    bool
+	err      error // final
 }
 
 // NewCSV reads from r in the dialect, whose Delimiter is known. An unusable
@@ -64,13 +112,22 @@ func NewCSV(r io.Reader, dialect bucketload.CSV) (*CSV, error) {
 	if err := check(dialect); err != nil {
 		return nil, err
 	}
-	c := &CSV{r: r, dialect: dialect, delim: dialect.Delimiter[0], quote: only(dialect.Quote), escape: only(dialect.Escape),
-		comment: only(dialect.Comment), buf: make([]byte, firstBuffer)}
+	c := &CSV{r: r, dialect: dialect, delim: []byte(dialect.Delimiter), comment: []byte(dialect.Comment), quote: only(dialect.Quote),
+		escape: only(dialect.Escape), buf: make([]byte, firstBuffer), cr: true}
 	if c.escape < 0 || c.quote < 0 {
 		c.escape = c.quote
 	}
-	c.escapes = c.escape != c.quote
-	c.stops[c.delim] = true
+	c.single, c.simple = -1, -1
+	if len(c.delim) == 1 {
+		c.single = int(c.delim[0])
+		if c.escape == c.quote {
+			c.simple = c.single
+		}
+	}
+	c.checks = mends(dialect.InvalidUTF8) || mends(dialect.NUL)
+	for _, b := range []byte{c.delim[0], '\n', '\r'} {
+		c.stops[b] = true
+	}
 	if c.quote >= 0 {
 		c.stops[c.quote] = true
 	}
@@ -88,21 +145,20 @@ func (c *CSV) Header() ([]string, error) {
 }
 
 // Next gives the next row, or io.EOF. The fields are valid until the next call.
+// An error is that of a row, and the next call goes on behind it, unless Broken.
 func (c *CSV) Next() ([]bucketload.Field, error) {
 	c.begin()
 	if c.err != nil {
 		return nil, c.err
 	}
 	row, err := c.next()
-	if err == nil && len(row) != c.width {
-		if c.width == 0 {
-			c.width = len(row)
-		} else {
-			err = c.ragged(len(row))
-		}
+	if err == nil && (len(row) != c.width || c.trailing || !c.settled) {
+		row, err = c.fit(row)
+	}
+	if err == nil && c.checks {
+		err = c.mend(row)
 	}
 	if err != nil {
-		c.err = err
 		return nil, err
 	}
 	return row, nil
@@ -117,11 +173,23 @@ func (c *CSV) Line() int64 {
 // Offset is the byte of the plain file at which the last row began.
 func (c *CSV) Offset() int64 { return c.base + int64(c.row) }
 
-// Raw is the last row as the plain file has it, line end included.
+// Raw is the last row as the plain file has it, line end included, or all that
+// was given up with the error; valid until the next call of Next. Where the
+// file is Broken it ends with the line that broke.
 func (c *CSV) Raw() []byte { return c.buf[c.row:c.pos] }
 
 // Broken says whether the last error ends the file.
 func (c *CSV) Broken() bool { return c.err != nil }
+
+// Replaced is how many invalid sequences and NUL bytes have been replaced or
+// stripped so far, in the header and in rows that were given.
+func (c *CSV) Replaced() int64 { return c.replaced }
+
+// stop makes err final.
+func (c *CSV) stop(err error) error {
+	c.err = err
+	return err
+}
 
 // begin passes over what comes before the first row, and reads the header.
 func (c *CSV) begin() {
@@ -129,10 +197,7 @@ func (c *CSV) begin() {
 		return
 	}
 	c.begun = true
-	if c.err = c.fill(); c.err != nil {
-		return
-	}
-	if c.err = c.mark(); c.err != nil {
+	if c.err = c.decode(); c.err != nil {
 		return
 	}
 	for range c.dialect.SkipHead {
@@ -144,36 +209,27 @@ func (c *CSV) begin() {
 		return
 	}
 	row, err := c.next()
+	if err == nil && c.checks {
+		err = c.mend(row)
+	}
 	if err == nil {
-		c.width = len(row)
 		c.names, err = c.header(row)
+		c.width = len(c.names)
 	}
 	c.err = err
-}
-
-var byteOrderMark = []byte("\xef\xbb\xbf")
-
-// mark passes over a byte order mark.
-func (c *CSV) mark() error {
-	data := c.buf[:c.filled]
-	switch {
-	case bytes.HasPrefix(data, byteOrderMark):
-		c.pos = len(byteOrderMark)
-		c.row, c.end = c.pos, max(c.end, c.pos)
-	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
-		return c.fail(0, bucketload.CodeUTF8, "the file is UTF-16", "convert it: iconv -f UTF-16 -t UTF-8")
-	}
-	return nil
 }
 
 // next splits the next row, whatever its number of fields.
 func (c *CSV) next() ([]bucketload.Field, error) {
 	for {
-		data := c.buf[c.pos:c.end]
 		c.row = c.pos
-		if len(data) > 0 && int(data[0]) == c.comment {
+		if c.crTo != 0 && c.Offset() >= c.crTo {
+			c.lineEnds(false, 0)
+		}
+		data := c.buf[c.pos:c.end]
+		if len(c.comment) > 0 && bytes.HasPrefix(data, c.comment) {
 			if err := c.skipLine(); err != nil {
-				return nil, err
+				return nil, c.stop(err)
 			}
 			continue
 		}
@@ -181,135 +237,35 @@ func (c *CSV) next() ([]bucketload.Field, error) {
 			c.pos += n
 			continue
 		}
-		n, err := c.split(data)
+		n, f := 0, sound
+		if len(data) > 0 {
+			n, f = c.split(data)
+		}
+		if !c.known && (n > 0 || f != sound) {
+			c.known = true
+			c.lineEnds(f == sound && data[n-1] == '\r' && n < len(data), 0)
+			continue
+		}
+		if c.lone && len(data) > 0 {
+			var err error
+			if n, f, err = c.mixed(data, n, f); err != nil {
+				return nil, err
+			}
+		}
 		switch {
-		case err != nil:
-			return nil, err
+		case f != sound:
+			return nil, c.giveUp(f)
 		case n > 0:
 			c.pos += n
 			return c.fields, nil
 		case c.eof:
-			return nil, io.EOF
+			return nil, c.stop(io.EOF)
 		}
-		if err := c.fill(); err != nil {
-			return nil, err
+		switch err := c.fill(); {
+		case errors.Is(err, errTooLong):
+			return nil, c.giveUp(tooLong)
+		case err != nil:
+			return nil, c.stop(err)
 		}
 	}
-}
-
-// blank is the length of the line end that data begins with, or 0.
-func (c *CSV) blank(data []byte) int {
-	switch {
-	case len(data) == 0 || data[0] > '\r':
-		return 0
-	case data[0] == c.eol:
-		return 1
-	case data[0] == '\r' && len(data) > 1 && data[1] == c.eol:
-		return 2
-	case data[0] == '\r' && len(data) == 1 && c.eof:
-		return 1
-	}
-	return 0
-}
-
-// split finds the fields of the row that data begins with and gives its length,
-// line end included; 0 where data ends before the row does. Fields are short,
-// so that looking at byte by byte is faster than searching.
-func (c *CSV) split(data []byte) (int, error) {
-	fields, n, i := c.fields[:cap(c.fields)], 0, 0
-	delim, quote, stops := c.delim, c.quote, &c.stops
-	c.unescaped = c.unescaped[:0]
-	for {
-		if n == len(fields) {
-			fields = append(fields, bucketload.Field{})
-			fields = fields[:cap(fields)]
-		}
-		f := &fields[n]
-		n++
-		start := i
-		if i < len(data) && int(data[i]) == quote {
-			start++
-			for i = start; i < len(data) && int(data[i]) != quote; i++ {
-			}
-			f.Quoted = true
-			if i+1 < len(data) && data[i+1] == delim && !c.escapes {
-				f.Bytes = data[start:i]
-				i += 2
-				continue
-			}
-			if f.Bytes, i = c.closing(data, start, i); i >= len(data) {
-				if c.eof {
-					return 0, c.unclosed(start - 1)
-				}
-				return 0, nil
-			}
-			i++
-		} else {
-			for i < len(data) && !stops[data[i]] {
-				i++
-			}
-			f.Bytes, f.Quoted = data[start:i], false
-		}
-		if i < len(data) && data[i] == delim {
-			i++
-			continue
-		}
-		c.fields = fields[:n]
-		return c.endRow(data, i, f)
-	}
-}
-
-// closing gives the value of the quoted field that begins at start, and where
-// its closing quote is; i is where the first quote is.
-func (c *CSV) closing(data []byte, start, i int) (value []byte, end int) {
-	if c.escapes || i+1 < len(data) && data[i+1] == data[i] {
-		return c.unescape(data, start)
-	}
-	return data[start:i], i
-}
-
-// endRow judges what follows the last field at data[i]: a line end, the end of
-// the file, or something that does not belong there.
-func (c *CSV) endRow(data []byte, i int, last *bucketload.Field) (int, error) {
-	switch {
-	case i == len(data) && !c.eof:
-		return 0, nil
-	case i == len(data), data[i] == c.eol:
-		if n := len(last.Bytes); !last.Quoted && n > 0 && last.Bytes[n-1] == '\r' {
-			last.Bytes = last.Bytes[:n-1]
-		}
-		return min(i+1, len(data)), nil
-	case last.Quoted && data[i] == '\r' && i+1 < len(data) && data[i+1] == c.eol:
-		return i + 2, nil
-	case last.Quoted && data[i] == '\r' && i+1 == len(data):
-		if c.eof {
-			return i + 1, nil
-		}
-		return 0, nil
-	case last.Quoted:
-		return 0, c.afterQuote(i)
-	}
-	return 0, c.strayQuote(i)
-}
-
-// unescape reads the rest of a quoted field that may have escapes in it, from
-// data[i] on. It gives the value and where the closing quote is, len(data) if
-// it is not there.
-func (c *CSV) unescape(data []byte, i int) (value []byte, end int) {
-	from := len(c.unescaped)
-	for ; i < len(data); i++ {
-		b := int(data[i])
-		if b == c.escape && i+1 < len(data) {
-			if next := int(data[i+1]); next == c.quote || next == c.escape {
-				i++
-				c.unescaped = append(c.unescaped, data[i])
-				continue
-			}
-		}
-		if b == c.quote {
-			break
-		}
-		c.unescaped = append(c.unescaped, data[i])
-	}
-	return c.unescaped[from:len(c.unescaped):len(c.unescaped)], i
 }

@@ -1,5 +1,5 @@
 // Package decode turns the bytes of an object into rows: decompression by
-// magic bytes, then CSV. Nothing here makes garbage per row.
+// magic bytes, then CSV, JSON or Parquet. Nothing here makes garbage per row.
 package decode
 
 import (
@@ -10,9 +10,17 @@ import (
 	"github.com/bucketload/bucketload"
 )
 
+// Extensions of names, as the tools that write such files have them.
 var (
-	compressed = []string{".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".lz4"}
-	separated  = []string{".csv", ".tsv", ".tab", ".psv"}
+	compressed = []string{".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".lz4", ".sz", ".snappy", ".zlib"}
+	formats    = []struct {
+		format     bucketload.Format
+		extensions []string
+	}{
+		{bucketload.FormatCSV, []string{".csv", ".tsv", ".tab", ".psv"}},
+		{bucketload.FormatJSON, []string{".json", ".ndjson", ".jsonl", ".ldjson", ".geojson", ".geojsonl"}},
+		{bucketload.FormatParquet, []string{".parquet", ".parq", ".pq"}},
+	}
 )
 
 // FormatOf tells a file's format by its name, below the extension of a
@@ -23,8 +31,10 @@ func FormatOf(name string) (bucketload.Format, bool) {
 	if ext := path.Ext(name); slices.Contains(compressed, ext) {
 		name = strings.TrimSuffix(name, ext)
 	}
-	if slices.Contains(separated, path.Ext(name)) {
-		return bucketload.FormatCSV, true
+	for _, f := range formats {
+		if slices.Contains(f.extensions, path.Ext(name)) {
+			return f.format, true
+		}
 	}
 	return "", false
 }

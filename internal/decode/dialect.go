@@ -10,42 +10,51 @@ import (
 	"github.com/bucketload/bucketload"
 )
 
-// check refuses a dialect that cannot be read.
+// check refuses a dialect that cannot be read, or in which one mark could be
+// taken for another.
 func check(d bucketload.CSV) error {
 	usage := func(format string, args ...any) error {
 		return &bucketload.Error{Code: bucketload.CodeUsage, Message: fmt.Sprintf(format, args...),
 			Hint: `write for example csv: {delimiter: ";", quote: '"'}`}
 	}
-	escape := d.Escape
-	if escape == d.Quote {
-		escape = ""
+	if d.Delimiter == "" {
+		return usage("csv.delimiter is empty")
 	}
-	marks := []struct{ name, value string }{
-		{"delimiter", d.Delimiter}, {"quote", d.Quote}, {"escape", escape}, {"comment", d.Comment},
-	}
+	marks := []struct{ name, value string }{{"delimiter", d.Delimiter}, {"quote", d.Quote}, {"escape", d.Escape}, {"comment", d.Comment}}
 	for i, m := range marks {
+		single := m.name == "quote" || m.name == "escape"
 		switch {
-		case m.value == "" && m.name == "delimiter":
-			return usage("csv.delimiter is empty")
-		case m.value == "":
-			continue
-		case len(m.value) > 1 || m.value[0] >= utf8.RuneSelf:
+		case strings.ContainsAny(m.value, "\r\n"):
+			return usage("csv.%s has a line end", m.name)
+		case single && (len(m.value) > 1 || m.value != "" && m.value[0] >= utf8.RuneSelf):
 			return usage("csv.%s is %q, and only one ASCII character is taken", m.name, m.value)
-		case m.value == "\n" || m.value == "\r":
-			return usage("csv.%s is a line end", m.name)
 		}
 		for _, other := range marks[:i] {
-			if m.value == other.value {
+			if m.value != "" && m.value == other.value && m.name != "escape" || m.name == "escape" && m.value == d.Delimiter {
 				return usage("csv.%s and csv.%s are both %q", other.name, m.name, m.value)
 			}
 		}
 	}
 	switch {
+	case d.Quote != "" && strings.Contains(d.Delimiter, d.Quote):
+		return usage("csv.delimiter %q has csv.quote %q in it", d.Delimiter, d.Quote)
+	case d.Quote != "" && strings.HasPrefix(d.Comment, d.Quote):
+		return usage("csv.comment %q begins as a field in csv.quote does", d.Comment)
+	case d.Comment != "" && (strings.HasPrefix(d.Comment, d.Delimiter) || strings.HasPrefix(d.Delimiter, d.Comment)):
+		return usage("csv.comment %q and csv.delimiter %q begin alike, and a row whose first field is empty would be a comment", d.Comment, d.Delimiter)
 	case d.SkipHead < 0 || d.SkipFoot < 0:
 		return usage("csv.skip_head and csv.skip_foot count lines, and cannot be negative")
-	case !slices.Contains([]string{"", "utf-8", "utf8", "ascii", "us-ascii"}, strings.ToLower(d.Encoding)):
-		return &bucketload.Error{Code: bucketload.CodeUsage, Message: fmt.Sprintf("csv.encoding %q is not read", d.Encoding),
-			Hint: "convert the files to UTF-8, for example with iconv"}
+	}
+	for _, p := range []struct{ name, value, others string }{
+		{"ragged", d.Ragged, "reject pad truncate"}, {"invalid_utf8", d.InvalidUTF8, "reject replace strip"}, {"nul", d.NUL, "reject replace strip"},
+	} {
+		if words := strings.Fields(p.others); p.value != "" && !slices.Contains(words, p.value) {
+			return usage("csv.%s is %q, and not one of %s", p.name, p.value, strings.Join(words, ", "))
+		}
+	}
+	if _, ok := recoder(charset(d.Encoding)); !ok {
+		return &bucketload.Error{Code: bucketload.CodeUsage, Message: fmt.Sprintf("csv.encoding %q is not known", d.Encoding),
+			Hint: "write its IANA name, for example csv: {encoding: windows-1252}; or convert the files to UTF-8, for example with iconv"}
 	}
 	return nil
 }
@@ -59,8 +68,12 @@ func only(s string) int {
 }
 
 // header gives the names in row. An empty name or one that is there twice is an
-// error: a column could not say which it means.
+// error: a column could not say which it means. Only the nothing after the last
+// delimiter is none.
 func (c *CSV) header(row []bucketload.Field) ([]string, error) {
+	if last := len(row) - 1; last > 0 && nothing(row[last]) {
+		row = row[:last]
+	}
 	names := make([]string, len(row))
 	for i, f := range row {
 		names[i] = string(f.Bytes)
@@ -73,7 +86,10 @@ func (c *CSV) header(row []bucketload.Field) ([]string, error) {
 				"rename one in the file; or is this not the header? See csv: {skip_head, header}")
 		case !utf8.ValidString(names[i]):
 			return nil, c.fail(0, bucketload.CodeUTF8, fmt.Sprintf("field %d of the header is not UTF-8: %s", i+1, bucketload.Excerpt(f.Bytes, maxExcerpt)),
-				"convert the file to UTF-8, for example with iconv")
+				"say what it is, for example csv: {encoding: windows-1252}; or write csv: {invalid_utf8: replace}")
+		case strings.ContainsRune(names[i], 0):
+			return nil, c.fail(0, bucketload.CodeNUL, fmt.Sprintf("field %d of the header has a NUL byte", i+1),
+				"say what the file is, for example csv: {encoding: utf-16le}; or write csv: {nul: strip}")
 		}
 	}
 	return names, nil

@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 
 	"github.com/bucketload/bucketload"
 )
@@ -10,9 +11,29 @@ import (
 const maxExcerpt = 200 // bytes of a value in an error
 
 // fail makes an error at byte i of the row.
-func (c *CSV) fail(i int, code bucketload.Code, message, hint string) error {
-	line := c.Line() + int64(bytes.Count(c.buf[c.row:c.row+i], []byte{c.eol}))
+func (c *CSV) fail(i int, code bucketload.Code, message, hint string) *bucketload.Error {
+	line := c.Line() + c.lineCount(c.buf[c.row:c.row+i])
 	return &bucketload.Error{Code: code, Line: line, Message: message, Hint: hint}
+}
+
+// broken makes the error of the row, which breaks at byte i.
+func (c *CSV) broken(f fault, i int) *bucketload.Error {
+	e := &bucketload.Error{}
+	switch f {
+	case strayQuote:
+		e = c.fail(i, bucketload.CodeQuote, "a quote inside a field that does not begin with one: "+c.around(i),
+			`put the field in quotes and double the one inside; or switch quoting off with csv: {quote: ""}`)
+	case afterQuote:
+		e = c.fail(i, bucketload.CodeQuote, "something follows a closing quote: "+c.around(i),
+			`a quote inside a quoted field must be doubled, or escaped as csv: {escape: "\\"} says; or switch quoting off with csv: {quote: ""}`)
+	case unclosed:
+		e = c.fail(i, bucketload.CodeQuote, "the quote that opens here is never closed",
+			`close it, or switch quoting off with csv: {quote: ""}; if the file is cut off, upload it again`)
+	case tooLong:
+		e = c.fail(0, bucketload.CodeTooLong, "the row that begins here is longer than "+strconv.Itoa(MaxRow>>20)+" MiB",
+			`most often a quote is not closed: look at this line, or switch quoting off with csv: {quote: ""}`)
+	}
+	return e
 }
 
 func (c *CSV) ragged(n int) error {
@@ -24,28 +45,40 @@ func (c *CSV) ragged(n int) error {
 	if n == 1 {
 		what = "field"
 	}
-	return c.fail(0, bucketload.CodeRagged, fmt.Sprintf("the row has %d %s, %s has %d", n, what, than, c.width),
-		"mend the row; where all rows are so, see csv: {delimiter, quote, skip_head, skip_foot, comment}")
+	message := fmt.Sprintf("the row has %d %s, %s has %d", n, what, than, c.width)
+	if n == c.width {
+		message = fmt.Sprintf("the row has %d fields with the nothing after its last delimiter, which all rows have, and %s has %d", n, than, c.width)
+	}
+	return c.fail(0, bucketload.CodeRagged, message,
+		"mend the row, or write csv: {ragged: pad} or truncate; where all rows are so, see csv: {delimiter, quote, skip_head, skip_foot, comment}")
 }
 
-func (c *CSV) unclosed(i int) error {
-	return c.fail(i, bucketload.CodeQuote, "the quote that opens here is never closed",
-		`close it, or switch quoting off with csv: {quote: ""}; if the file is cut off, upload it again`)
+func (c *CSV) loneCR() error {
+	return c.fail(0, bucketload.CodeRagged, "the row has a carriage return by itself, which may end a line here or be part of a field",
+		"put the field in quotes, or end all lines alike")
 }
 
-func (c *CSV) strayQuote(i int) error {
-	return c.fail(i, bucketload.CodeQuote, fmt.Sprintf("a quote inside a field that does not begin with one: %s", c.around(i)),
-		`put the field in quotes and double the one inside; or switch quoting off with csv: {quote: ""}`)
+func (c *CSV) undecoded(i int, value []byte) error {
+	field := "field " + strconv.Itoa(i+1)
+	if i < len(c.names) {
+		field += ", " + strconv.Quote(c.names[i]) + ","
+	}
+	return c.fail(0, bucketload.CodeEncoding, fmt.Sprintf("%s has bytes that the file's encoding does not have: %s", field, bucketload.Excerpt(value, maxExcerpt)),
+		"say which encoding it is with csv: {encoding: ...}; or write csv: {invalid_utf8: replace} or strip")
 }
 
-func (c *CSV) afterQuote(i int) error {
-	return c.fail(i, bucketload.CodeQuote, fmt.Sprintf("something follows a closing quote: %s", c.around(i)),
-		`a quote inside a quoted field must be doubled, or escaped as csv: {escape: "\\"} says; or switch quoting off with csv: {quote: ""}`)
+func (c *CSV) orderless() error {
+	return &bucketload.Error{Code: bucketload.CodeEncoding, Line: 1, Message: "the file is not UTF-16, or of a byte order that it does not tell",
+		Hint: "say which with csv: {encoding: utf-16le} or utf-16be"}
 }
 
-// around is what surrounds byte i of the row.
+// around is what surrounds byte i of the row, up to the end of its line.
 func (c *CSV) around(i int) string {
 	const reach = 20
 	row := c.buf[c.row:c.end]
-	return bucketload.Excerpt(row[max(0, i-reach):min(len(row), i+reach)], 2*reach)
+	to := min(len(row), i+reach)
+	if n := bytes.IndexAny(row[i:to], "\r\n"); n >= 0 {
+		to = i + n
+	}
+	return bucketload.Excerpt(row[max(0, i-reach):to], 2*reach)
 }

@@ -53,7 +53,7 @@ func survey(t *testing.T, paths []string, given bucketload.CSV, opts infer.Optio
 		files = append(files, data)
 		heads = append(heads, data[:min(len(data), 16<<10)])
 	}
-	dialect, evidence, err := infer.Dialect(heads, given)
+	dialect, evidence, err := infer.Dialect(heads, given, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

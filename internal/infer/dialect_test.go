@@ -55,7 +55,7 @@ func TestDialect(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, evidence, err := infer.Dialect(test.heads, test.given)
+			got, evidence, err := infer.Dialect(test.heads, test.given, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +81,7 @@ func TestUnclearDialect(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, _, err := infer.Dialect(heads(test.head), withHeader)
+			_, _, err := infer.Dialect(heads(test.head), withHeader, nil)
 			var e *bucketload.Error
 			if !errors.As(err, &e) || e.Code != bucketload.CodeUsage {
 				t.Fatalf("got %v", err)
@@ -98,7 +98,7 @@ func FuzzDialect(f *testing.F) {
 	f.Add([]byte("\ufeffa\tb\r\r\n"), []byte("\"\\\""), `"`, `\`, "", 0)
 	f.Fuzz(func(t *testing.T, one, two []byte, quote, escape, comment string, skip int) {
 		given := bucketload.CSV{Quote: quote, Escape: escape, Comment: comment, SkipHead: skip % 8}
-		got, evidence, err := infer.Dialect([][]byte{one, two}, given)
+		got, evidence, err := infer.Dialect([][]byte{one, two}, given, nil)
 		if err != nil {
 			var e *bucketload.Error
 			if !errors.As(err, &e) || e.Hint == "" {
@@ -109,7 +109,7 @@ func FuzzDialect(f *testing.F) {
 		if !strings.Contains(",\t;|", got.Delimiter) || len(got.Delimiter) != 1 || evidence == "" {
 			t.Fatalf("delimiter %q, evidence %q", got.Delimiter, evidence)
 		}
-		again, _, err := infer.Dialect([][]byte{two, one, nil}, given)
+		again, _, err := infer.Dialect([][]byte{two, one, nil}, given, nil)
 		if err != nil || again != got {
 			t.Fatalf("another order gave %+v, %v, not %+v", again, err, got)
 		}

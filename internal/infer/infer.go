@@ -35,8 +35,11 @@ type Value struct {
 
 // Options change names and types of the columns.
 type Options struct {
-	LowerCase bool // column names in lower case
-	AllText   bool // no types: every column is text
+	LowerCase bool   // column names in lower case
+	AllText   bool   // no types: every column is text
+	Decimal   string // the mark in numbers; empty: a point
+	Thousands string // between groups of three digits; empty: none
+	JSON      bool   // values are JSON's: strings are Quoted, all else is as written, objects and arrays too; null is nothing
 }
 
 // Column is an inferred column. From is always set: the headers as files spell
@@ -95,7 +98,7 @@ func (s *Survey) Add(sample Sample) {
 		seen[header] = true
 		t := s.tallies[header]
 		if t == nil {
-			t = newTally()
+			t = newTally(s.opts)
 			s.tallies[header] = t
 		}
 		for _, row := range sample.Rows {
@@ -161,7 +164,7 @@ func (s *Survey) judge(headers []string) *tally {
 	if len(headers) == 1 {
 		return s.tallies[headers[0]]
 	}
-	sum := newTally()
+	sum := newTally(s.opts)
 	for _, header := range headers {
 		sum.merge(s.tallies[header])
 	}

@@ -18,6 +18,7 @@ const (
 	timestamp
 	timestamptz
 	uuid
+	nested // an object or array of JSON
 
 	// Only text holds the following as they are written.
 	nullWord
@@ -34,7 +35,7 @@ const (
 // nouns name a kind's values in evidence.
 var nouns = [kinds]string{
 	boolean: "booleans", integer: "integers", decimal: "decimals", paddedDecimal: "zero-padded decimals", date: "dates",
-	timestamp: "timestamps", timestamptz: "timestamps with zone", uuid: "UUIDs", leadingZero: "zero-padded integers",
+	timestamp: "timestamps", timestamptz: "timestamps with zone", uuid: "UUIDs", nested: "objects or arrays", leadingZero: "zero-padded integers",
 	plusSign: "numbers with a plus sign", hugeInteger: "integers beyond bigint", bareExponent: "numbers with a bare exponent",
 	fineTime: "timestamps finer than microseconds", dayMonth: "dates not in ISO order", words: "words",
 }

@@ -8,9 +8,10 @@ import (
 // numbers is the spread of a column's numbers. Runs of nines, which are what
 // "not measured" is written as, are counted apart; their length bounds them.
 type numbers struct {
+	written  notation
 	n        int64
-	nines    map[string]int64
-	ordinary int64 // numbers that are no nines
+	nines    map[string]int64 // as they are written
+	ordinary int64            // numbers that are no nines
 	min, max float64
 }
 
@@ -20,12 +21,13 @@ const maxNines = 12
 func newNumbers() numbers { return numbers{nines: map[string]int64{}} }
 
 func (n *numbers) add(s string) {
-	if isNines(s) {
+	number, _ := n.written.plain(s)
+	if isNines(number) {
 		n.n++
 		n.nines[strings.Clone(s)]++
 		return
 	}
-	f, err := strconv.ParseFloat(s, 64)
+	f, err := strconv.ParseFloat(number, 64)
 	if err != nil {
 		return // beyond float64's range: no help in telling the ordinary
 	}
@@ -85,7 +87,8 @@ func (n *numbers) sentinels() []string {
 }
 
 func (n *numbers) isSentinel(s string) bool {
-	f, err := strconv.ParseFloat(s, 64)
+	number, _ := n.written.plain(s)
+	f, err := strconv.ParseFloat(number, 64)
 	if err != nil || n.nines[s] < 2 {
 		return false
 	}

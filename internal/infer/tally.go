@@ -11,6 +11,7 @@ const blanks = " \t"
 // tally is what is kept of one header's values: counts and one example per
 // kind. Except for the examples it does not depend on the order of the values.
 type tally struct {
+	json   bool // Options.JSON
 	blank  int64
 	values int64 // that are not blank
 	kinds  [kinds]example
@@ -30,8 +31,13 @@ type example struct {
 
 const mixed = -1
 
-func newTally() *tally {
-	return &tally{nullWords: map[string]int64{}, numbers: newNumbers(), layouts: layouts}
+func newTally(opts Options) *tally {
+	t := &tally{json: opts.JSON, nullWords: map[string]int64{}, numbers: newNumbers(), layouts: layouts}
+	t.numbers.written = notation{opts.Decimal, opts.Thousands}
+	if opts.Decimal == "." && opts.Thousands == "" {
+		t.numbers.written = notation{}
+	}
+	return t
 }
 
 func (t *tally) add(v Value, uri string) {
@@ -41,11 +47,15 @@ func (t *tally) add(v Value, uri string) {
 		return
 	}
 	t.values++
-	k := classify(s)
+	k := t.numbers.written.classify(s)
+	if t.json {
+		k = classifyJSON(s, v.Quoted)
+	}
 	t.count(k, example{n: 1, value: s, uri: uri})
 	switch k {
 	case integer:
-		t.widen(integerWidth(s))
+		number, _ := t.numbers.written.plain(s)
+		t.widen(integerWidth(number))
 		if v.Quoted {
 			t.quoted++
 		}
@@ -136,6 +146,8 @@ func (t *tally) typeOf(set kindSet) string {
 	switch {
 	case set == 0:
 		return "text"
+	case set&setOf(nested) != 0:
+		return "jsonb"
 	case set == setOf(boolean):
 		return "boolean"
 	case set == setOf(integer) && !t.isIdentifier():

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -69,40 +68,52 @@ func busyOrUnknown(ctx context.Context, tx pgx.Tx, run string, batch int) error 
 
 // Receipt is what became of one file: Err is nil where its rows are in.
 type Receipt struct {
-	No   int
-	Rows int64
-	Err  *bucketload.Error
+	No       int
+	Rows     int64
+	Rejected int64  // rows that AddRejects has
+	Replaced int64  // characters that were replaced or left out
+	Shape    *Shape // where there are rejects
+	Err      *bucketload.Error
 }
 
 // Receive records a batch's receipts, and that it is done once every file has
 // its own, in the transaction that carries the rows.
 func Receive(ctx context.Context, tx pgx.Tx, run string, batch int, receipts []Receipt) error {
-	n := len(receipts)
-	nos, rows, states, transient, reasons := make([]int, n), make([]int64, n), make([]string, n), make([]bool, n), make([]*string, n)
-	var failed int
+	type outcome struct {
+		No        int                   `json:"no"`
+		State     bucketload.FileState  `json:"state"`
+		Rows      int64                 `json:"rows"`
+		Rejected  int64                 `json:"rejected"`
+		Replaced  int64                 `json:"replaced"`
+		Shape     *Shape                `json:"shape,omitempty"`
+		Transient bool                  `json:"transient"`
+		Error     *bucketload.FileError `json:"error,omitempty"`
+	}
+	var failed, rejected int64
+	outcomes := make([]outcome, len(receipts))
 	for i, r := range receipts {
-		nos[i], rows[i], states[i] = r.No, r.Rows, string(bucketload.FileLoaded)
-		if r.Err == nil {
+		if r.Err != nil {
+			failed++
+			outcomes[i] = outcome{No: r.No, State: bucketload.FileFailed, Transient: r.Err.Transient, Error: r.Err.File()}
+			outcomes[i].Error.Value = text(outcomes[i].Error.Value)
 			continue
 		}
-		failed++
-		file := r.Err.File()
-		file.Value = strings.ReplaceAll(file.Value, "\x00", "\uFFFD") // which jsonb does not take
-		data, err := json.Marshal(file)
-		if err != nil {
-			return err
-		}
-		reason := string(data)
-		rows[i], states[i], transient[i], reasons[i] = 0, string(bucketload.FileFailed), r.Err.Transient, &reason
+		rejected += r.Rejected
+		outcomes[i] = outcome{No: r.No, State: bucketload.FileLoaded, Rows: r.Rows, Rejected: r.Rejected, Replaced: r.Replaced, Shape: r.Shape.clean()}
+	}
+	data, err := json.Marshal(outcomes)
+	if err != nil {
+		return err
 	}
 	if _, err := tx.Exec(ctx, `
-		UPDATE bucketload.files f SET state = r.state, rows = r.rows, transient = r.transient, error = r.error::jsonb, attempts = attempts + 1
-		FROM unnest($3::int[], $4::bigint[], $5::text[], $6::bool[], $7::text[]) AS r(no, rows, state, transient, error)
-		WHERE f.run = $1 AND f.batch = $2 AND f.no = r.no`, run, batch, nos, rows, states, transient, reasons); err != nil {
+		UPDATE bucketload.files f SET state = r.state, rows = r.rows, rejected = r.rejected, replaced = r.replaced, shape = r.shape,
+			transient = r.transient, error = r.error, attempts = attempts + 1
+		FROM jsonb_to_recordset($3) AS r(no int, state text, rows bigint, rejected bigint, replaced bigint, shape jsonb, transient bool, error jsonb)
+		WHERE f.run = $1 AND f.batch = $2 AND f.no = r.no`, run, batch, data); err != nil {
 		return bucketload.DatabaseError("copy", err)
 	}
-	_, err := tx.Exec(ctx, `UPDATE bucketload.batches SET failed = failed + $3, error = NULL, done = NOT EXISTS (
-		SELECT FROM bucketload.files WHERE run = $1 AND batch = $2 AND state = 'planned') WHERE run = $1 AND no = $2`, run, batch, failed)
+	_, err = tx.Exec(ctx, `UPDATE bucketload.batches SET failed = failed + $3, rejected = rejected + $4, error = NULL, done = NOT EXISTS (
+		SELECT FROM bucketload.files WHERE run = $1 AND batch = $2 AND state = 'planned') WHERE run = $1 AND no = $2`, run, batch, failed, rejected)
 	return bucketload.DatabaseError("copy", err)
 }
 
@@ -137,20 +148,13 @@ func (l *Ledger) Seen(ctx context.Context, run string) error {
 	return bucketload.DatabaseError("ledger", err)
 }
 
-// Failures counts the files that failed so far, and all that are to be loaded.
-func (l *Ledger) Failures(ctx context.Context, run string) (failed, planned int64, err error) {
-	err = l.pool.QueryRow(ctx, `SELECT
-		(SELECT coalesce(sum(failed), 0) FROM bucketload.batches WHERE run = $1),
-		(SELECT count(*) FROM bucketload.files WHERE run = $1 AND state <> 'skipped')`, run).Scan(&failed, &planned)
-	return failed, planned, bucketload.DatabaseError("copy", err)
-}
-
-// FirstFailure gives the failed file with the lowest number; nil where none
-// failed. transient is whether any failed file may do better another time.
+// FirstFailure gives the failed file with the lowest number, before the others
+// one that breaks the run's tolerance by itself; nil where none failed.
+// transient is whether any failed file may do better another time.
 func (l *Ledger) FirstFailure(ctx context.Context, run string) (file *bucketload.File, transient bool, err error) {
 	var f bucketload.File
 	err = l.pool.QueryRow(ctx, `SELECT uri, state, error, bool_or(transient) OVER () FROM bucketload.files
-		WHERE run = $1 AND state = 'failed' ORDER BY no LIMIT 1`, run).Scan(&f.URI, &f.State, &f.Error, &transient)
+		WHERE run = $1 AND state = 'failed' ORDER BY error->>'code' <> $2, no LIMIT 1`, run, bucketload.CodeTolerance).Scan(&f.URI, &f.State, &f.Error, &transient)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, false, nil
 	}

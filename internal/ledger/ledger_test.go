@@ -46,6 +46,9 @@ func TestOnPostgres(t *testing.T) {
 		{"BuildRecord", testBuildRecord},
 		{"Lease", testLease},
 		{"Receipts", testReceipts},
+		{"Rejects", testRejects},
+		{"Broken", testBroken},
+		{"Replay", testReplay},
 		{"Settle", testSettle},
 		{"EndCopies", testEndCopies},
 		{"WritePlan", testWritePlan},
@@ -299,7 +302,7 @@ func testMigrate(t *testing.T, d *db) {
 	}
 	d.must(g.Wait())
 	d.must(d.Migrate(t.Context()))
-	if n := d.value(`SELECT count(*) FROM bucketload.migrations`); n != "2" {
+	if n := d.value(`SELECT count(*) FROM bucketload.migrations`); n != "3" {
 		t.Errorf("%s migrations applied", n)
 	}
 
@@ -602,9 +605,9 @@ func testShapes(t *testing.T, d *db) {
 	if err := d.Runs(t.Context(), func(*ledger.Run) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("error %v, want the caller's", err)
 	}
-	failures, planned, err := d.Failures(t.Context(), r.id)
-	if failures != 1 || planned != 3 || err != nil {
-		t.Errorf("%d of %d, %v", failures, planned, err)
+	lost, err := d.Losses(t.Context(), r.id)
+	if want := (ledger.Losses{Failed: 1, Planned: 3}); lost != want || err != nil {
+		t.Errorf("%+v, %v", lost, err)
 	}
 	first, transient, err := d.FirstFailure(t.Context(), r.id)
 	if err != nil || first.URI != "s3://b/bad" || first.Error.Line != 3 || transient {

@@ -73,8 +73,8 @@ func testAgain(t *testing.T, d *db) {
 	want(t, r.copy(0), bucketload.CodeFenced) // not before Copy is entered again
 	d.must(d.Enter(t.Context(), ledger.Try{Run: r.id}, ledger.StateCopy))
 	d.must(r.copy(0, "slow~"))
-	if n, _, err := d.Failures(t.Context(), r.id); n != 3 || err != nil {
-		t.Errorf("%d failed, %v", n, err)
+	if lost, err := d.Losses(t.Context(), r.id); lost.Failed != 3 || err != nil {
+		t.Errorf("%d failed, %v", lost.Failed, err)
 	}
 	r.fail()
 	want(t, again(d, r.id), bucketload.CodeFenced)

@@ -19,6 +19,9 @@ type Run struct {
 	StartedAt time.Time  `json:"started_at"`
 	EndedAt   *time.Time `json:"ended_at"`
 
+	Replaced   int64 `json:"replaced,omitempty"`   // characters that were replaced or left out, as the configuration says
+	Duplicates int64 `json:"duplicates,omitempty"` // rows that on_duplicate left out
+
 	Load      *bucketload.Load `json:"-"`
 	Staging   bool             `json:"-"`         // rows go to the run's staging table, not into the live one
 	Published bool             `json:"-"`         // its rows are, or have been, the live table
@@ -32,7 +35,7 @@ const runColumns = `
 	SELECT r.id, r.table_schema || '.' || r.table_name, r.status, r.mode, r.state, r.started_at, r.ended_at, r.backup, r.error,
 		r.load, r.staging, r.published_at IS NOT NULL,
 		extract(epoch FROM coalesce(r.ended_at, clock_timestamp()) - r.started_at)::float8,
-		f.planned, f.loaded, f.failed, f.skipped, f.rows, f.rejected, f.bytes, r.conductor, r.execution, r.attempt,
+		f.planned, f.loaded, f.failed, f.skipped, f.rows, f.rejected, f.replaced, f.duplicates, f.bytes, r.conductor, r.execution, r.attempt,
 		CASE r.conductor WHEN 'step_functions' THEN true WHEN 'events' THEN r.seen_at >= clock_timestamp() - interval '` + deadSilence + `'
 		ELSE hashtextextended('bucketload hold ' || r.id, 0) IN (SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
 			WHERE locktype = 'advisory' AND objsubid = 1 AND granted
@@ -40,7 +43,7 @@ const runColumns = `
 	FROM bucketload.runs r CROSS JOIN LATERAL (
 		SELECT count(*) FILTER (WHERE state <> 'skipped') AS planned, count(*) FILTER (WHERE state = 'loaded') AS loaded,
 			count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'skipped') AS skipped,
-			coalesce(sum(rows), 0)::bigint AS rows, coalesce(sum(rejected), 0)::bigint AS rejected,
+			coalesce(sum(rows), 0)::bigint AS rows, coalesce(sum(rejected), 0)::bigint AS rejected, coalesce(sum(replaced), 0)::bigint AS replaced, coalesce(sum(duplicates), 0)::bigint AS duplicates,
 			coalesce(sum(size) FILTER (WHERE state = 'loaded'), 0)::bigint AS bytes
 		FROM bucketload.files WHERE run = r.id) f `
 
@@ -49,7 +52,7 @@ func scanRun(row pgx.CollectableRow) (*Run, error) {
 	var cause, load []byte
 	err := row.Scan(&r.ID, &r.Table, &r.Status, &r.Mode, &r.State, &r.StartedAt, &r.EndedAt, &r.Backup, &cause,
 		&load, &r.Staging, &r.Published, &r.Seconds,
-		&r.Files.Planned, &r.Files.Loaded, &r.Files.Failed, &r.Files.Skipped, &r.Rows.Loaded, &r.Rows.Rejected, &r.Bytes,
+		&r.Files.Planned, &r.Files.Loaded, &r.Files.Failed, &r.Files.Skipped, &r.Rows.Loaded, &r.Rows.Rejected, &r.Replaced, &r.Duplicates, &r.Bytes,
 		&r.Conductor, &r.Execution, &r.Attempt, &r.Alive)
 	if err != nil {
 		return nil, err
@@ -122,8 +125,8 @@ func (l *Ledger) Runs(ctx context.Context, yield func(*Run) error) error {
 func (l *Ledger) Files(ctx context.Context, run string, state bucketload.FileState, yield func(*bucketload.File) error) error {
 	return each(ctx, l, func(row pgx.CollectableRow) (*bucketload.File, error) {
 		var f bucketload.File
-		return &f, row.Scan(&f.URI, &f.State, &f.Rows, &f.Rejected, &f.Bytes, &f.Attempts, &f.Error)
-	}, yield, `SELECT uri, state, rows, rejected, size, attempts, error FROM bucketload.files
+		return &f, row.Scan(&f.URI, &f.State, &f.Rows, &f.Rejected, &f.Replaced, &f.Duplicates, &f.Bytes, &f.Attempts, &f.Error)
+	}, yield, `SELECT uri, state, rows, rejected, replaced, duplicates, size, attempts, error FROM bucketload.files
 		WHERE run = $1 AND ($2 = '' OR state = $2) ORDER BY no DESC`, run, string(state))
 }
 

@@ -69,6 +69,9 @@ func further(run *bucketload.Run) string {
 	if run.Files.Failed > 0 {
 		text += "  bucketload files " + *run.ID + " --status failed\n"
 	}
+	if run.Rows.Rejected > 0 {
+		text += "  bucketload rejects " + *run.ID + "\n"
+	}
 	if run.Status == bucketload.StatusFailed || run.Status == bucketload.StatusCancelled {
 		text += "When what is wrong is mended, to go on with it:\n  bucketload redrive " + *run.ID + "\n"
 	}
@@ -82,6 +85,9 @@ func subject(run *bucketload.Run) string {
 	after := " " + string(run.Status)
 	if run.Status == bucketload.StatusPartial && run.Files.Failed > 0 {
 		after += ", files left out: " + strconv.FormatInt(run.Files.Failed, 10)
+	}
+	if run.Status == bucketload.StatusPartial && run.Rows.Rejected > 0 {
+		after += ", rows left out: " + strconv.FormatInt(run.Rows.Rejected, 10)
 	}
 	table := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

@@ -38,6 +38,7 @@ hint    null_if: [x]
 To look further:
   bucketload status 0dq1v2w3x4y5
   bucketload files 0dq1v2w3x4y5 --status failed
+  bucketload rejects 0dq1v2w3x4y5
 When what is wrong is mended, to go on with it:
   bucketload redrive 0dq1v2w3x4y5
 `},
@@ -52,6 +53,18 @@ rows    9 loaded, 0 rejected
 To look further:
   bucketload status 0dq1v2w3x4y5
   bucketload files 0dq1v2w3x4y5 --status failed
+`},
+		{"partial: rows were rejected", bucketload.Run{ID: &id, Table: "public.year_2022", Status: bucketload.StatusPartial,
+			Files: bucketload.FileCount{Planned: 100, Loaded: 100}, Rows: bucketload.RowCount{Loaded: 990, Rejected: 10}}, nil,
+			"bucketload: public.year_2022 partial, rows left out: 10", `table   public.year_2022
+run     0dq1v2w3x4y5
+status  partial
+files   100 planned, 100 loaded, 0 failed, 0 skipped
+rows    990 loaded, 10 rejected
+
+To look further:
+  bucketload status 0dq1v2w3x4y5
+  bucketload rejects 0dq1v2w3x4y5
 `},
 		{"before the ledger knew of it", bucketload.Run{Table: "public.t", Status: bucketload.StatusFailed,
 			Error: &bucketload.RunError{Op: "plan", Message: "there is no such bucket"}}, nil,
@@ -82,7 +95,7 @@ func TestEveryNoticeFits(t *testing.T) {
 		id := "r"
 		run := &bucketload.Run{ID: &id, Table: rapid.String().Draw(t, "table"),
 			Status: rapid.SampledFrom([]bucketload.Status{bucketload.StatusFailed, bucketload.StatusPartial, bucketload.StatusCancelled}).Draw(t, "status"),
-			Files:  bucketload.FileCount{Failed: rapid.Int64Min(0).Draw(t, "failed")},
+			Files:  bucketload.FileCount{Failed: rapid.Int64Min(0).Draw(t, "failed")}, Rows: bucketload.RowCount{Rejected: rapid.Int64Min(0).Draw(t, "rejected")},
 			Error: &bucketload.RunError{Op: "copy", Message: strings.Repeat(rapid.String().Draw(t, "error"), rapid.IntRange(0, 50_000).Draw(t, "times")),
 				Hint: rapid.String().Draw(t, "hint")}}
 		n := Compose(run)

@@ -34,7 +34,7 @@ func (c *column) time(value []byte) (moment, fault) {
 	switch {
 	case m.digits > precision:
 		return m, wouldRound
-	case m.zoned && c.kind != timestamptz:
+	case m.zoned && !c.kind.isZoned():
 		return m, hasZone
 	case c.kind == date && m.clock() != 0:
 		return m, hasTime
@@ -43,7 +43,7 @@ func (c *column) time(value []byte) (moment, fault) {
 }
 
 func (c *column) parseTime(value []byte) (m moment, f fault) {
-	if rest, before := bytes.CutPrefix(value, []byte("-")); c.kind != timeOfDay && len(rest) == len("infinity") && equalFold(rest, "infinity") {
+	if rest, before := bytes.CutPrefix(value, []byte("-")); !c.kind.isClock() && len(rest) == len("infinity") && equalFold(rest, "infinity") {
 		m = moment{year: 1, month: 1, day: 1, infinite: 1}
 		if before {
 			m.infinite = -1
@@ -67,7 +67,7 @@ func (c *column) parseTime(value []byte) (m moment, f fault) {
 func (c *column) parseISO(value []byte) (moment, fault) {
 	m := moment{year: 2000, month: 1, day: 1}
 	r := cursor{rest: value}
-	if c.kind != timeOfDay {
+	if !c.kind.isClock() {
 		m.year = r.number(4, 4)
 		r.expect('-')
 		m.month = r.number(2, 2)
@@ -145,7 +145,8 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// appendTime appends the binary form: days for a date, else microseconds.
+// appendTime appends the binary form: days for a date, else microseconds,
+// and then the zone of a timetz.
 func (c *column) appendTime(dst, value []byte) ([]byte, fault) {
 	m, f := c.time(value)
 	if f != fine {
@@ -156,6 +157,8 @@ func (c *column) appendTime(dst, value []byte) ([]byte, fault) {
 		return binary.BigEndian.AppendUint32(dst, uint32(infinite(m.infinite, math.MinInt32, math.MaxInt32))), fine
 	case c.kind == date:
 		return binary.BigEndian.AppendUint32(dst, uint32(m.days())), fine
+	case c.kind == timetz: // its zone counts to the west
+		return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, uint64(m.clock())), uint32(-m.zone)), fine
 	case c.kind == timeOfDay:
 		return binary.BigEndian.AppendUint64(dst, uint64(m.clock())), fine
 	case m.infinite != 0:
@@ -171,7 +174,7 @@ func infinite(sign int, low, high int64) int64 {
 	return high
 }
 
-// appendISO appends the text form. A timestamptz always has its zone there:
+// appendISO appends the text form. A type with a zone always has it there:
 // without one the value would depend on the session.
 func (m *moment) appendISO(dst []byte, k kind) []byte {
 	switch {
@@ -180,7 +183,7 @@ func (m *moment) appendISO(dst []byte, k kind) []byte {
 	case m.infinite > 0:
 		return append(dst, "infinity"...)
 	}
-	if k != timeOfDay {
+	if !k.isClock() {
 		dst = appendDigits(dst, m.year, 4)
 		dst = appendDigits(append(dst, '-'), m.month, 2)
 		dst = appendDigits(append(dst, '-'), m.day, 2)
@@ -193,7 +196,7 @@ func (m *moment) appendISO(dst []byte, k kind) []byte {
 	dst = appendDigits(append(dst, ':'), m.minute, 2)
 	dst = appendDigits(append(dst, ':'), m.second, 2)
 	dst = appendDigits(append(dst, '.'), m.micros, 6)
-	if k != timestamptz {
+	if !k.isZoned() {
 		return dst
 	}
 	sign, zone := byte('+'), m.zone

@@ -138,13 +138,13 @@ func (p pattern) unfit(k kind) string {
 		}
 	}
 	switch {
-	case k != date && k != timeOfDay && k != timestamp && k != timestamptz:
+	case !k.isTime():
 		return "only dates and times have a format"
-	case k == timeOfDay && p.has(year, shortYear, month, monthName, day):
+	case k.isClock() && p.has(year, shortYear, month, monthName, day):
 		return "a time has no date"
-	case k == timeOfDay && !aTime:
+	case k.isClock() && !aTime:
 		return "a time needs hours and minutes"
-	case k != timeOfDay && !aDate:
+	case !k.isClock() && !aDate:
 		return "year, month and day are needed"
 	case p.has(minutes, seconds, fraction, halfDay) && !p.has(hour24, hour12), p.has(seconds) && !p.has(minutes),
 		p.has(fraction) && !p.has(seconds), p.has(hour12) != p.has(halfDay), p.has(zoneMinute) && !p.has(zoneHour):

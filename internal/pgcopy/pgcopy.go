@@ -26,12 +26,27 @@ const (
 // says of its values.
 type Column struct {
 	Name     string
-	OID      uint32   // of the type
-	TypMod   int32    // -1: none
-	TypeName string   // as format_type gives it: numeric(8,2)
-	NullIf   []string // values that mean NULL, compared after trimming
-	Trim     *bool    // default: on for types other than text, off for text
-	Format   []string // patterns for dates and times, tried in order; default ISO 8601
+	OID      uint32 // of the type
+	TypMod   int32  // -1: none
+	TypeName string // as format_type gives it: numeric(8,2)
+	Base     Type   // what a domain is over in the end, else the type itself; the zero value: as the three above say
+	Element  uint32 // OID of an array's elements, which may be a domain; 0: it is no array
+	Elem     Type   // what that is over in the end
+	NotNull  bool   // NULL is refused
+
+	NullIf []string // values that mean NULL, compared after trimming
+	Trim   *bool    // default: on for types other than text, off for text
+	Format []string // patterns for dates and times, tried in order; default ISO 8601
+
+	// Default is the value of rows that have none: no field, or one that means
+	// NULL. It is written like a value of the file.
+	Default *string
+	// TrueIf and FalseIf are words of a boolean, compared after trimming, in any
+	// case. A side that has some does not take Postgres' own.
+	TrueIf, FalseIf []string
+	// Decimal and Thousands are the marks in numbers, but not in arrays of them;
+	// 0: '.' and none.
+	Decimal, Thousands byte
 }
 
 // Choose gives the format that costs least: binary, or text where most columns
@@ -39,10 +54,10 @@ type Column struct {
 func Choose(columns []Column) Format {
 	texts := 0
 	for _, c := range columns {
-		switch kindOf(c) {
-		case other:
+		switch k := c.kind(); {
+		case k == other:
 			return Text
-		case text, character:
+		case k.isText():
 			texts++
 		}
 	}
@@ -59,14 +74,15 @@ type Encoder struct {
 	width   int // fields that a row must have
 }
 
-// NewEncoder makes an encoder that takes field i for column i; see Map. A
-// pattern that cannot be read, or a type without an encoder in a binary stream,
-// is an error of code usage.
+// NewEncoder makes an encoder that takes field i for column i; see Map. An
+// error of code usage is a pattern that cannot be read, a default that the type
+// does not take, words or marks that mean two things, and a type without an
+// encoder in a binary stream.
 func NewEncoder(format Format, columns []Column) (*Encoder, error) {
 	e := &Encoder{format: format, columns: make([]column, len(columns)), width: len(columns)}
 	for i, c := range columns {
 		var err error
-		if e.columns[i], err = newColumn(c); err != nil {
+		if e.columns[i], err = newColumn(format, c); err != nil {
 			return nil, err
 		}
 		e.columns[i].field = i
@@ -78,7 +94,7 @@ func NewEncoder(format Format, columns []Column) (*Encoder, error) {
 	return e, nil
 }
 
-// Map says which field of a row each column takes; -1 is NULL. It is called
+// Map says which field of a row each column takes; -1: none. It is called
 // for every file, with one number for each column.
 func (e *Encoder) Map(index []int) {
 	e.width = 0
@@ -125,7 +141,10 @@ func (e *Encoder) appendBinary(dst []byte, row []bucketload.Field) ([]byte, erro
 		c := &e.columns[i]
 		value, null := c.value(row)
 		if null {
-			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
+			if c.none == nil {
+				return dst[:start], c.refuseNull(row)
+			}
+			dst = append(dst, c.none...)
 			continue
 		}
 		at := len(dst)
@@ -147,7 +166,10 @@ func (e *Encoder) appendText(dst []byte, row []bucketload.Field) ([]byte, error)
 		c := &e.columns[i]
 		value, null := c.value(row)
 		if null {
-			dst = append(dst, '\\', 'N')
+			if c.none == nil {
+				return dst[:start], c.refuseNull(row)
+			}
+			dst = append(dst, c.none...)
 			continue
 		}
 		var f fault

@@ -18,8 +18,16 @@ var (
 	timeColumn    = Column{Name: "v", OID: 1083, TypMod: -1, TypeName: "time without time zone"}
 	stampColumn   = Column{Name: "v", OID: 1114, TypMod: -1, TypeName: "timestamp without time zone"}
 	zonedColumn   = Column{Name: "v", OID: 1184, TypMod: -1, TypeName: "timestamp with time zone"}
-	otherColumn   = Column{Name: "v", OID: 1186, TypMod: -1, TypeName: "interval"}
+	otherColumn   = Column{Name: "v", OID: 3614, TypMod: -1, TypeName: "tsvector"}
 )
+
+var boolColumn = Column{Name: "v", OID: 16, TypMod: -1, TypeName: "boolean"}
+
+// arrayOf is an array of a column's type.
+func arrayOf(c Column, oid uint32) Column {
+	elem := Type{OID: c.OID, Mod: c.TypMod, Name: c.TypeName}
+	return Column{Name: "v", OID: oid, TypMod: c.TypMod, TypeName: c.TypeName + "[]", Element: c.OID, Elem: elem, Base: Type{OID: oid, Mod: c.TypMod, Name: c.TypeName + "[]", Category: "A"}}
+}
 
 func with(c Column, change func(*Column)) Column {
 	change(&c)
@@ -125,7 +133,7 @@ func TestRefuse(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.message, func(t *testing.T) {
 			for _, format := range []Format{Binary, Text} {
-				if format == Binary && kindOf(test.column) == other {
+				if format == Binary && test.column.kind() == other {
 					continue
 				}
 				enc, err := NewEncoder(format, []Column{{Name: "n", OID: 23, TypMod: -1}, test.column})
@@ -203,11 +211,15 @@ func TestBinaryNeedsEncoders(t *testing.T) {
 func TestNoGarbage(t *testing.T) {
 	row := make([]bucketload.Field, 0, 10)
 	for _, s := range []string{"ZAGREB\\MAKSIMIR, HR", "  12.1", "  12.1", "1e-30", "123456789012345678901234567890.5", "2022-01-01", "2022-01-01T00:00:00.5+02", "true", "42",
-		"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", " 999.9"} {
+		"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", " 999.9",
+		"-1 days +02:03:04.5", "P1DT2H", "2001:db8::1/64", "1.234,5", "JA", `{1,"2",NULL}`, `["a\u00e4",null]`, "sad", ""} {
 		row = append(row, bucketload.Field{Bytes: []byte(s), Quoted: true})
 	}
 	columns := []Column{textColumn, floatColumn, numericColumn, floatColumn, numericColumn, dateColumn, zonedColumn, {OID: 16, TypMod: -1}, {OID: 23, TypMod: -1},
-		{OID: 2950, TypMod: -1}, with(numericColumn, func(c *Column) { c.NullIf = []string{"999.9"} })}
+		{OID: 2950, TypMod: -1}, with(numericColumn, func(c *Column) { c.NullIf = []string{"999.9"} }), {OID: 1186, TypMod: -1}, {OID: 1186, TypMod: -1}, {OID: 869, TypMod: -1},
+		with(numericColumn, func(c *Column) { c.Decimal, c.Thousands = ',', '.' }), with(boolColumn, func(c *Column) { c.TrueIf = []string{"ja"} }),
+		arrayOf(Column{OID: 23, TypMod: -1, TypeName: "integer"}, 1007), arrayOf(textColumn, 1009), {OID: 99999, Base: Type{OID: 99999, Labels: []string{"sad"}}},
+		with(numericColumn, func(c *Column) { c.Default = new("0") })}
 	for _, format := range []Format{Binary, Text} {
 		enc, err := NewEncoder(format, columns)
 		if err != nil {

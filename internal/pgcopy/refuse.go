@@ -21,36 +21,55 @@ const (
 	hasTime
 	notUTF8
 	hasNUL
+	ambiguous
 )
 
 const maxExcerpt = 200 // bytes of a value in an error
 
-// refuse makes the error of a value that has the fault. Its hint names the
-// lines of configuration that would take the value.
-func (c *column) refuse(f fault, value []byte) error {
-	e := &bucketload.Error{Code: bucketload.CodeValue, Column: c.Name, Value: bucketload.Excerpt(value, maxExcerpt)}
-	quoted := strconv.Quote(e.Value)
-	if len(value) > maxExcerpt {
-		quoted = "the value"
-	}
+// set is a line of configuration for the column.
+func (c *column) set(format string, args ...any) string {
 	column := c.Name
 	if strings.ContainsFunc(column, func(r rune) bool {
 		return r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 	}) {
 		column = strconv.Quote(column)
 	}
-	set := func(format string, args ...any) string {
-		return fmt.Sprintf("columns: {%s: {"+format+"}}", append([]any{column}, args...)...)
+	return fmt.Sprintf("columns: {%s: {"+format+"}}", append([]any{column}, args...)...)
+}
+
+// refuseNull makes the error of a row that has no value for the column.
+func (c *column) refuseNull(row []bucketload.Field) *bucketload.Error {
+	e := &bucketload.Error{Code: bucketload.CodeNull, Column: c.Name, Message: "there is no value, and the column must have one (NOT NULL)",
+		Hint: "say what it is then: " + c.set("default: ...") + fmt.Sprintf("; or let it have none: ALTER TABLE ... ALTER COLUMN %s DROP NOT NULL", `"`+strings.ReplaceAll(c.Name, `"`, `""`)+`"`)}
+	if c.field < 0 {
+		e.Message = "the file does not have it, and the column must have a value (NOT NULL)"
+		return e
 	}
-	e.Hint = fmt.Sprintf("if %s means no value: %s; or load the column as text: %s", quoted, set("null_if: [%s]", quoted), set("type: text"))
+	e.Value = bucketload.Excerpt(row[c.field].Bytes, maxExcerpt)
+	if strings.Trim(e.Value, blanks) != "" {
+		e.Message = fmt.Sprintf("%q means NULL here (null_if), and the column must have a value (NOT NULL)", e.Value)
+	}
+	return e
+}
+
+// refuse makes the error of a value that has the fault. Its hint names the
+// lines of configuration that would take the value.
+func (c *column) refuse(f fault, value []byte) *bucketload.Error {
+	e := &bucketload.Error{Code: bucketload.CodeValue, Column: c.Name, Value: bucketload.Excerpt(value, maxExcerpt)}
+	quoted := strconv.Quote(e.Value)
+	if len(value) > maxExcerpt {
+		quoted = "the value"
+	}
+	e.Hint = fmt.Sprintf("if %s means no value: %s; or load the column as text: %s", quoted, c.set("null_if: [%s]", quoted), c.set("type: text"))
 	switch f {
 	case syntax:
-		e.Message = fmt.Sprintf("%s is not %s", quoted, c.TypeName)
-		switch c.kind {
-		case date, timeOfDay, timestamp, timestamptz:
-			e.Message += c.expected()
-			e.Hint = fmt.Sprintf("if it is written otherwise: %s; %s", set(`format: [%s]`, c.example()), e.Hint)
+		e.Message = fmt.Sprintf("%s is not %s%s", quoted, c.TypeName, c.expected())
+		if example := c.example(); example != "" {
+			e.Hint = fmt.Sprintf("if it is written otherwise: %s; %s", c.set("%s", example), e.Hint)
 		}
+	case ambiguous:
+		e.Message = fmt.Sprintf("%s may mean two things: a minus at the beginning is that of its first part, or of all", quoted)
+		e.Hint = "write a sign before each part; or load the column as text: " + c.set("type: text")
 	case outOfRange:
 		e.Message = fmt.Sprintf("%s is out of range for %s", quoted, c.TypeName)
 	case wouldRound:
@@ -59,16 +78,22 @@ func (c *column) refuse(f fault, value []byte) error {
 		if c.kind != numeric {
 			wider = "text"
 		}
-		e.Hint = "a load changes no value; take a type that holds it: " + set("type: %s", wider)
+		e.Hint = "a load changes no value; take a type that holds it: " + c.set("type: %s", wider)
 	case tooLong:
-		e.Message = fmt.Sprintf("the value has %d characters, %s takes %d", characters(value), c.TypeName, c.limit)
-		e.Hint = "a load cuts nothing off; take a longer type: " + set("type: text") + "; where only blanks are too much: " + set("trim: true")
+		e.Message = fmt.Sprintf("the value has %s, %s takes %d", c.length(value), c.TypeName, c.limit)
+		if c.kind == array {
+			e.Message = fmt.Sprintf("an element is longer than %s takes", c.TypeName)
+		}
+		e.Hint = "a load cuts nothing off; take a longer type: " + c.set("type: text") + "; where only blanks are too much: " + c.set("trim: true")
 	case hasZone:
 		e.Message = fmt.Sprintf("%s has a time zone, and %s would lose it", quoted, c.TypeName)
-		e.Hint = "keep it: " + set("type: timestamptz")
+		e.Hint = "keep it: " + c.set("type: timestamptz")
+		if c.kind.isClock() {
+			e.Hint = "keep it: " + c.set("type: timetz")
+		}
 	case hasTime:
 		e.Message = fmt.Sprintf("%s has a time of day, and %s would lose it", quoted, c.TypeName)
-		e.Hint = "keep it: " + set("type: timestamp")
+		e.Hint = "keep it: " + c.set("type: timestamp")
 	case notUTF8:
 		e.Code, e.Message = bucketload.CodeUTF8, "the value is not UTF-8"
 		e.Hint = "convert the file to UTF-8, for example with iconv"
@@ -79,21 +104,65 @@ func (c *column) refuse(f fault, value []byte) error {
 	return e
 }
 
-// expected says how dates and times must be written here.
-func (c *column) expected() string {
-	if len(c.Format) > 0 {
-		return " as " + strings.Join(c.Format, " or ") + " has it"
+// length is how long the value is, in the unit that the type counts in.
+func (c *column) length(value []byte) string {
+	if c.kind == character {
+		return fmt.Sprintf("%d characters", characters(value))
 	}
-	return " as ISO 8601 has it"
+	return fmt.Sprintf("%d bytes", len(value))
 }
 
-// example is a pattern as people may need it.
+// expected says how values must be written here, where that is not plain.
+func (c *column) expected() string {
+	switch {
+	case c.kind.isTime() && len(c.Format) > 0:
+		return " as " + strings.Join(c.Format, " or ") + " has it"
+	case c.kind.isTime():
+		return " as ISO 8601 has it"
+	case c.marked && c.marks.thousands == 0:
+		return fmt.Sprintf(" with the decimal mark %q", c.marks.decimal)
+	case c.marked:
+		return fmt.Sprintf(" with the decimal mark %q and groups of three digits between %q", c.marks.decimal, c.marks.thousands)
+	case c.kind == boolean && len(c.words.yes)+len(c.words.no) > 0:
+		return " as true_if and false_if have it"
+	case c.kind == enum:
+		return ", which has " + labels(c.base().Labels)
+	case c.kind == interval:
+		return " with its units, such as 1 day 02:03:04 or P1DT2H3M4S"
+	case c.kind == array:
+		return " such as {a,b} or [\"a\",\"b\"], whose elements are " + c.Elem.Name + c.array.elem.expected()
+	}
+	return ""
+}
+
+// labels lists the first of an enum's.
+func labels(all []string) string {
+	const most = 8
+	quoted := make([]string, min(len(all), most))
+	for i := range quoted {
+		quoted[i] = strconv.Quote(all[i])
+	}
+	switch {
+	case len(all) == 0:
+		return "no values"
+	case len(all) > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(quoted, ", "), len(all)-most)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// example is a setting as people may need it for another way to write values;
+// "" where there is none.
 func (c *column) example() string {
 	switch c.kind {
 	case date:
-		return `"DD.MM.YYYY"`
-	case timeOfDay:
-		return `"HH12:MI AM"`
+		return `format: ["DD.MM.YYYY"]`
+	case timeOfDay, timetz:
+		return `format: ["HH12:MI AM"]`
+	case timestamp, timestamptz:
+		return `format: ["DD.MM.YYYY HH24:MI:SS"]`
+	case boolean:
+		return `true_if: ["ja"], false_if: ["nein"]`
 	}
-	return `"DD.MM.YYYY HH24:MI:SS"`
+	return ""
 }

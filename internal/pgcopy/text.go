@@ -86,27 +86,6 @@ func appendEscaped(dst, value []byte) []byte {
 	return append(dst, value[from:]...)
 }
 
-// appendBool takes the words that Postgres documents, in any case.
-func appendBool(dst, value []byte) ([]byte, fault) {
-	var lower [5]byte
-	if len(value) > len(lower) {
-		return dst, syntax
-	}
-	for i, b := range value {
-		if 'A' <= b && b <= 'Z' {
-			b += 'a' - 'A'
-		}
-		lower[i] = b
-	}
-	switch string(lower[:len(value)]) {
-	case "t", "true", "y", "yes", "on", "1":
-		return append(dst, 1), fine
-	case "f", "false", "n", "no", "off", "0":
-		return append(dst, 0), fine
-	}
-	return dst, syntax
-}
-
 // appendUUID takes 32 hexadecimal digits, with braces around them or not, and
 // a hyphen after any group of four or not, as Postgres does.
 func appendUUID(dst, value []byte) ([]byte, fault) {
@@ -197,6 +176,54 @@ func appendHex(dst, digits []byte) ([]byte, fault) {
 			return dst, syntax
 		}
 		dst = append(dst, hi<<4|lo)
+	}
+	return dst, fine
+}
+
+// appendBounded appends what is bounded in bytes: a name, or the byte of a
+// "char", whose nothing is a zero.
+func (c *column) appendBounded(dst, value []byte) ([]byte, fault) {
+	f := checkText(value)
+	if f == fine && len(value) > c.limit {
+		f = tooLong
+	}
+	if c.kind == char && len(value) == 0 {
+		return append(dst, 0), f
+	}
+	return append(dst, value...), f
+}
+
+// appendBits takes zeros and ones, with a B in front or not, or X and
+// hexadecimal digits. A bit(n) has exactly n, a varbit(n) up to n.
+func (c *column) appendBits(dst, value []byte) ([]byte, fault) {
+	width := 1
+	if len(value) > 0 {
+		switch value[0] | 0x20 {
+		case 'x':
+			width = 4
+			fallthrough
+		case 'b':
+			if value = value[1:]; len(value) == 0 {
+				return dst, syntax
+			}
+		}
+	}
+	n := width * len(value)
+	if c.limit >= 0 && (n > c.limit || c.kind == bit && n < c.limit) {
+		return dst, outOfRange
+	}
+	dst = binary.BigEndian.AppendUint32(dst, uint32(n))
+	full := byte(0)
+	for i, b := range value {
+		digit := hexDigit(b)
+		if digit>>width != 0 {
+			return dst, syntax
+		}
+		full = full<<width | digit
+		if i := (i + 1) * width; i%8 == 0 || i == n {
+			dst = append(dst, full<<((8-i%8)%8))
+			full = 0
+		}
 	}
 	return dst, fine
 }

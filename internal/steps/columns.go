@@ -2,9 +2,7 @@ package steps
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -15,8 +13,13 @@ import (
 
 // Layout is how a run's files become rows of its table. The ledger keeps it.
 type Layout struct {
-	CSV     bucketload.CSV      `json:"csv"`     // the dialect, with nothing left to be found out
-	Columns []bucketload.Column `json:"columns"` // that are filled from files: From and Type are set
+	Format  bucketload.Format   `json:"format,omitempty"` // CSV where it is empty
+	CSV     bucketload.CSV      `json:"csv"`              // the dialect, with nothing left to be found out
+	Columns []bucketload.Column `json:"columns"`          // that are filled by the load: Type is set, and From unless bucketload fills them itself
+	Path    []string            `json:"path,omitempty"`   // keys of the objects' paths that columns are filled from
+
+	Keys   []table.Key `json:"keys,omitempty"`   // what the table's unique indexes will be on
+	Checks []string    `json:"checks,omitempty"` // build steps that are done from the start, so that a row which breaks one is found by itself
 }
 
 // Resolution is a layout with the table it fills and the evidence for both.
@@ -25,8 +28,9 @@ type Resolution struct {
 	Table           []table.Column // of the new table, in order
 	Origin          string         // configuration, live table or samples
 	DialectEvidence string
-	Shapes          []infer.Shape
+	Shapes          []Shape
 	Sampled         int               // files
+	All             bool              // and they are all that there are
 	Inflation       float64           // bytes that a byte of the objects becomes when decompressed
 	Evidence        map[string]string // by column name
 	Sentinels       map[string]infer.Column
@@ -34,9 +38,10 @@ type Resolution struct {
 }
 
 // resolve finds out columns and dialect from the configuration, the live table
-// and samples of the objects, in this order.
-func (s *Steps) resolve(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object) (*Resolution, error) {
-	r, err := s.fromFiles(ctx, load, live, objects)
+// and the objects, in this order. It looks into the objects given, which are
+// spread over all, and into all of them only where the load needs it.
+func (s *Steps) resolve(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object, all objectsOf) (*Resolution, error) {
+	r, err := s.fromFiles(ctx, load, live, objects, all)
 	if err != nil {
 		return nil, err
 	}
@@ -66,48 +71,47 @@ func (r *Resolution) related(load *bucketload.Load, live *table.Live) error {
 }
 
 // fromFiles is resolve without asking the database about types.
-func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object) (*Resolution, error) {
-	samples, err := s.readSamples(ctx, load, objects)
+func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object, all objectsOf) (*Resolution, error) {
+	r := &Resolution{Layout: Layout{CSV: load.CSV}, Inflation: 1, Evidence: map[string]string{}, Sentinels: map[string]infer.Column{}}
+	v, err := s.investigate(ctx, load, objects, r)
 	if err != nil {
 		return nil, err
 	}
-	r := &Resolution{Layout: Layout{CSV: load.CSV}, Sampled: len(samples), Evidence: map[string]string{}, Sentinels: map[string]infer.Column{}}
-	heads := make([][]byte, len(samples))
-	stored, plain := 1, 1
-	for i, sample := range samples {
-		heads[i] = sample.head
-		stored, plain = stored+int(min(sample.object.Size, sampleHead)), plain+len(sample.head)
-	}
-	r.Inflation = float64(plain) / float64(stored)
-	if r.CSV, r.DialectEvidence, err = infer.Dialect(heads, load.CSV); err != nil {
-		return nil, err
-	}
-	survey := infer.NewSurvey(infer.Options{LowerCase: load.LowerCase, AllText: load.AllText})
-	var headless error // why the first file without a header has none
-	for _, sample := range samples {
-		parsed, err := sample.parse(r.CSV, given(load))
-		survey.Add(parsed)
-		if headless == nil && err != nil && !errors.Is(err, io.EOF) {
-			e := *bucketload.AsError(err)
-			e.Op, e.URI = "prepare", sample.object.URI
-			headless = &e
+	if load.Unknown == bucketload.PolicyAdd {
+		if err := v.rest(ctx, all, objects); err != nil {
+			return nil, err
 		}
 	}
-	r.Shapes = survey.Shapes()
-	r.choose(load, live, survey.Columns())
-	if len(r.Table) == 0 && headless != nil {
-		return nil, headless
+	paths, err := surveyPaths(ctx, load, objects, all)
+	if err != nil {
+		return nil, err
+	}
+	shapes, inferred := v.survey.Shapes(), v.columns()
+	r.Sampled, r.All = int(v.files), load.Unknown == bucketload.PolicyAdd
+	keys, rare := paths.columns(inferred, load)
+	for _, name := range rare {
+		r.Notes = append(r.Notes, fmt.Sprintf("%d of %d files have the key %s= in their path, and no column for it is made; name it under columns: to have one", paths.with[name], paths.files, name))
+	}
+	if err := r.choose(load, live, shapes, inferred, keys); err != nil {
+		return nil, err
+	}
+	if len(r.Table) == 0 && v.headless != nil {
+		return nil, v.headless
 	}
 	if len(r.Table) == 0 {
 		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeHeader, Message: "no file has a header to take columns from",
 			Hint: "describe them: columns: in the configuration, or csv.header: false"}
 	}
+	columns, _ := r.parted(load)
+	r.Path = paths.used(columns, r.Format, inferred, load)
+	r.judgeShapes(load, shapes)
 	return r, nil
 }
 
-// choose sets Columns and Table.
-func (r *Resolution) choose(load *bucketload.Load, live *table.Live, inferred []infer.Column) {
-	for _, c := range inferred {
+// choose sets Columns and Table. keys are the columns that paths make.
+func (r *Resolution) choose(load *bucketload.Load, live *table.Live, shapes []infer.Shape, inferred, keys []infer.Column) error {
+	both := slices.Concat(inferred, keys)
+	for _, c := range both {
 		if len(c.Sentinels) > 0 {
 			r.Sentinels[c.Name] = c
 		}
@@ -115,17 +119,76 @@ func (r *Resolution) choose(load *bucketload.Load, live *table.Live, inferred []
 	switch {
 	case len(load.Columns) > 0 && !load.ColumnsOverride:
 		r.Origin = "configuration"
-		r.fromConfiguration(load, live, inferred)
-	case live != nil && !load.AllText && fits(live, inferred, load):
+		r.fromConfiguration(load, live, both)
+	case live != nil && !load.AllText && fits(live, both, load):
 		r.Origin = "live table"
-		r.fromLive(load, live, inferred)
+		r.fromLive(load, live, both)
 	default:
 		r.Origin = "samples"
-		r.fromSamples(load, r.common(load, inferred))
+		wanted := inferred
+		if r.Format != bucketload.FormatJSON { // whose records need not have all keys
+			wanted = mostCommon(load, shapes, inferred)
+		}
+		r.fromSamples(load, slices.Concat(wanted, keys))
+	}
+	if load.Unknown == bucketload.PolicyAdd {
+		r.addUnknown(load, shapes, inferred)
+	}
+	if len(r.Table) > 0 {
+		if err := r.addOurs(load); err != nil {
+			return err
+		}
 	}
 	if r.Origin != "live table" && live != nil && load.Mode == bucketload.ModeReplace {
 		r.carry(live)
 	}
+	return nil
+}
+
+// addUnknown adds the columns that files have and the table would not.
+func (r *Resolution) addUnknown(load *bucketload.Load, shapes []infer.Shape, inferred []infer.Column) {
+	columns, _ := r.parted(load)
+	unknown := map[string]bool{}
+	for _, shape := range shapes {
+		p := r.pair(shape.Columns, nil, columns, load)
+		if len(p.missing) == len(columns) {
+			continue // most likely none of the table's files
+		}
+		for _, field := range p.unknown {
+			unknown[shape.Columns[field]] = true
+		}
+	}
+	for _, in := range inferred {
+		if slices.ContainsFunc(in.From, func(h string) bool { return unknown[h] }) && !r.has(in.Name) {
+			r.add(in.Column, in.Evidence)
+		}
+	}
+}
+
+// has says whether the table has a column of that name.
+func (r *Resolution) has(name string) bool {
+	return slices.ContainsFunc(r.Table, func(c table.Column) bool { return c.Name == name })
+}
+
+// addOurs adds the columns that bucketload fills itself.
+func (r *Resolution) addOurs(load *bucketload.Load) error {
+	for _, c := range ours(load) {
+		evidence, what := "by lineage", "lineage: has"
+		if c.Name == bucketload.RescueColumn {
+			evidence, what = "by unknown: rescue", "unknown: rescue makes"
+		}
+		at := slices.IndexFunc(r.Columns, func(o bucketload.Column) bool { return o.Name == c.Name })
+		if at >= 0 && len(r.Columns[at].From) > 0 {
+			return &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage, Column: c.Name,
+				Message: fmt.Sprintf("%s a column %s, and there is one that is read from files", what, c.Name),
+				Hint:    fmt.Sprintf("name that one otherwise: columns: {source%s: {from: %s}}", c.Name, r.Columns[at].From[0])}
+		}
+		if at < 0 {
+			r.add(c, "")
+		}
+		r.Evidence[c.Name] = "filled by bucketload, " + evidence
+	}
+	return nil
 }
 
 // carry gives the new table what the live one has on columns of the same name,
@@ -145,9 +208,10 @@ func (r *Resolution) carry(live *table.Live) {
 	}
 }
 
-// common gives the inferred columns that most of the sampled files have. A file
-// without them, or with others, fails by itself, and does not change the table.
-func (r *Resolution) common(load *bucketload.Load, inferred []infer.Column) []infer.Column {
+// mostCommon gives the inferred columns that most of the files have, and where
+// columns are added those of any file that has one of these. What becomes of
+// other files is for the policies to say: they do not change the table.
+func mostCommon(load *bucketload.Load, shapes []infer.Shape, inferred []infer.Column) []infer.Column {
 	set := func(headers []string) []string {
 		names := make([]string, len(headers))
 		for i, h := range headers {
@@ -161,22 +225,22 @@ func (r *Resolution) common(load *bucketload.Load, inferred []infer.Column) []in
 	}
 	var most []string
 	files := map[string]int64{} // by the set of columns, in any order
-	for _, shape := range r.Shapes {
+	for _, shape := range shapes {
 		names := set(shape.Columns)
 		key := fmt.Sprintf("%q", names)
 		if files[key] += shape.Files; files[key] > files[fmt.Sprintf("%q", most)] {
 			most = names
 		}
 	}
-	for _, shape := range r.Shapes {
-		if !slices.Equal(set(shape.Columns), most) {
-			r.Notes = append(r.Notes, fmt.Sprintf("%d of %d sampled files have other columns than most, and will fail; one is %s",
-				int64(r.Sampled)-files[fmt.Sprintf("%q", most)], r.Sampled, shape.Example))
-			break
+	wanted := slices.Clone(most)
+	for _, shape := range shapes {
+		names := set(shape.Columns)
+		if load.Unknown == bucketload.PolicyAdd && slices.ContainsFunc(names, func(name string) bool { return slices.Contains(most, name) }) {
+			wanted = append(wanted, names...)
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(inferred), func(c infer.Column) bool {
-		return !slices.ContainsFunc(set(c.From), func(name string) bool { return slices.Contains(most, name) })
+		return !slices.ContainsFunc(set(c.From), func(name string) bool { return slices.Contains(wanted, name) })
 	})
 }
 
@@ -244,16 +308,18 @@ func fits(live *table.Live, inferred []infer.Column, load *bucketload.Load) bool
 	if slices.ContainsFunc(load.Columns, func(o bucketload.Column) bool { return liveColumn(live, o.Name) == nil }) {
 		return false
 	}
-	taken := map[int]bool{}
+	taken, found := map[int]bool{}, len(inferred) == 0
 	for _, l := range live.Columns {
 		c, by := override(bucketload.Column{Name: l.Name}, load)
 		i := indexOf(inferred, c, load.LowerCase)
-		if len(inferred) > 0 && !l.Filled() && (i < 0 || by < 0 && taken[i]) {
+		absent := i < 0 && load.Missing != bucketload.PolicyNull && !isOurs(load, l.Name)
+		if len(inferred) > 0 && !l.Filled() && (absent || i >= 0 && by < 0 && taken[i]) {
 			return false
 		}
-		taken[i] = true
+		taken[i] = i >= 0
+		found = found || i >= 0
 	}
-	return len(live.Columns) > 0
+	return found && len(live.Columns) > 0
 }
 
 func (r *Resolution) fromLive(load *bucketload.Load, live *table.Live, inferred []infer.Column) {
@@ -264,6 +330,10 @@ func (r *Resolution) fromLive(load *bucketload.Load, live *table.Live, inferred 
 			l.Type = c.Type
 		}
 		r.Table = append(r.Table, l)
+		if isOurs(load, l.Name) && i < 0 {
+			r.Columns = append(r.Columns, bucketload.Column{Name: l.Name, Type: l.Type})
+			continue
+		}
 		if i < 0 && l.Filled() || l.Generated {
 			r.Evidence[l.Name] = "filled by the database, as in the live table"
 			continue
@@ -331,84 +401,4 @@ func liveColumn(live *table.Live, name string) *table.Column {
 		}
 	}
 	return nil
-}
-
-// match gives, for each column, the number of the field in a file with this
-// header: by the very name, or else of those that no column has by its very
-// name one that gives the same column name, without blanks around it and, where
-// names are lower-cased, in either case.
-func match(header []string, columns []bucketload.Column, lower bool) ([]int, error) {
-	index := make([]int, len(columns))
-	used := make([]bool, len(header))
-	for i, c := range columns {
-		if index[i] = named(header, c); index[i] >= 0 {
-			used[index[i]] = true
-		}
-	}
-	var missing []string
-	for i, c := range columns {
-		if index[i] >= 0 {
-			continue
-		}
-		if index[i] = alike(header, used, c, lower); index[i] < 0 {
-			missing = append(missing, fmt.Sprintf("%q", c.Sources()[0]))
-			continue
-		}
-		used[index[i]] = true
-	}
-	if len(missing) > 0 {
-		return nil, &bucketload.Error{Code: bucketload.CodeNoColumn, Column: columnNamed(columns, index),
-			Message: fmt.Sprintf("the header has no %s", listed(missing)),
-			Hint:    "if the file names it otherwise: columns: {name: {from: [ONE, OTHER]}}; else leave the file out with --exclude"}
-	}
-	var unknown []string
-	for i, h := range header {
-		if !used[i] {
-			unknown = append(unknown, fmt.Sprintf("%q", h))
-		}
-	}
-	if first := slices.Index(used, false); first >= 0 {
-		return nil, &bucketload.Error{Code: bucketload.CodeNewColumn, Value: bucketload.Excerpt([]byte(header[first]), 200),
-			Message: fmt.Sprintf("the header has %s, and the table has no column for it", listed(unknown)),
-			Hint:    "add it under columns:, or leave the file out with --exclude"}
-	}
-	return index, nil
-}
-
-// listed is a list for a message, not too long.
-func listed(names []string) string {
-	const most = 6
-	if len(names) <= most+1 {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
-
-// columnNamed names the first column without a field.
-func columnNamed(columns []bucketload.Column, index []int) string {
-	if i := slices.Index(index, -1); i >= 0 {
-		return columns[i].Name
-	}
-	return ""
-}
-
-func named(header []string, c bucketload.Column) int {
-	for _, from := range c.Sources() {
-		if i := slices.Index(header, from); i >= 0 {
-			return i
-		}
-	}
-	return -1
-}
-
-func alike(header []string, used []bool, c bucketload.Column, lower bool) int {
-	for _, from := range c.Sources() {
-		name := infer.ColumnName(from, lower)
-		for i, h := range header {
-			if !used[i] && infer.ColumnName(h, lower) == name {
-				return i
-			}
-		}
-	}
-	return -1
 }

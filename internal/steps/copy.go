@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
@@ -23,16 +22,18 @@ type CopyInput struct {
 // CopyOutput counts what one call of Copy did; nothing for a batch that was
 // done already.
 type CopyOutput struct {
-	Loaded int64 `json:"loaded"` // files
-	Failed int64 `json:"failed"`
-	Rows   int64 `json:"rows"`
+	Loaded   int64 `json:"loaded"` // files
+	Failed   int64 `json:"failed"`
+	Rows     int64 `json:"rows"`
+	Rejected int64 `json:"rejected,omitempty"` // rows
 }
 
 // Copy loads one batch: its files' rows, their receipts and the batch's end
 // commit in one transaction, or nothing does. A file that cannot be loaded
 // costs that file only: it is recorded as failed, and Copy succeeds, unless
-// that breaks the run's tolerance (CodeTolerance). Any other error means that
-// nothing of the batch was written.
+// that breaks the run's tolerance (CodeTolerance). So does a row, where the load
+// tolerates that: it is recorded with the others' receipts. Any other error
+// means that nothing of the batch was written.
 func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 	if err := s.enter(ctx, in.Try, ledger.StateCopy); err != nil {
 		return CopyOutput{}, during("copy", err)
@@ -49,11 +50,11 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 			return err
 		}
 		b := &batchCopy{steps: s, def: d, tx: tx, read: &read}
-		run := b.run
+		load := b.streams
 		if d.load.Loader == bucketload.LoaderAWSS3 {
-			run = b.imports
+			load = b.imports
 		}
-		receipts, err := run(ctx, d.target(in.Run), files)
+		receipts, err := load(ctx, d.target(in.Run), files)
 		if err != nil {
 			return err
 		}
@@ -67,6 +68,7 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 			}
 			out.Loaded++
 			out.Rows += r.Rows
+			out.Rejected += r.Rejected
 		}
 		return ledger.Receive(ctx, tx, in.Run, in.Batch, receipts)
 	})
@@ -82,30 +84,10 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 	s.Progress.LoadedFiles.Add(out.Loaded)
 	s.Progress.FailedFiles.Add(out.Failed)
 	s.Progress.Rows.Add(out.Rows)
-	if out.Failed > 0 {
+	if out.Failed > 0 || out.Rejected > 0 && d.load.Tolerate.Rows.Count > 0 {
 		err = during("copy", s.tolerated(ctx, in.Run, d))
 	}
 	return out, err
-}
-
-// tolerated is CodeTolerance once more files have failed than the load allows.
-func (s *Steps) tolerated(ctx context.Context, run string, d *definition) error {
-	failed, planned, err := s.Ledger.Failures(ctx, run)
-	if err != nil || !d.load.Tolerate.Files.Exceeded(failed, planned) {
-		return err
-	}
-	first, transient, err := s.Ledger.FirstFailure(ctx, run)
-	if err != nil || first == nil {
-		return err
-	}
-	e := &bucketload.Error{Op: "copy", Code: bucketload.CodeTolerance, URI: first.URI, Line: first.Error.Line, Column: first.Error.Column,
-		Value: first.Error.Value, Message: first.Error.Message, Hint: first.Error.Hint, Transient: transient}
-	if limit := d.load.Tolerate.Files; limit.Count > 0 || limit.Percent > 0 {
-		e.Message = fmt.Sprintf("%s (%d of %d files failed, more than the %s tolerated)", e.Message, failed, planned, limit)
-	} else if failed > 1 {
-		e.Message = fmt.Sprintf("%s (and %d more of %d files failed)", e.Message, failed-1, planned)
-	}
-	return e
 }
 
 // batchCopy copies the files of one batch within its transaction.
@@ -116,34 +98,20 @@ type batchCopy struct {
 	read  *int64 // bytes of objects
 }
 
-func (b *batchCopy) run(ctx context.Context, target bucketload.TableName, files []bucketload.Entry) ([]ledger.Receipt, error) {
-	enc, sql, err := b.encoder(ctx, target)
+// streams copies the files by reading them and sending their rows.
+func (b *batchCopy) streams(ctx context.Context, target bucketload.TableName, files []bucketload.Entry) ([]ledger.Receipt, error) {
+	out, err := b.open(ctx, target)
 	if err != nil {
 		return nil, err
 	}
-	f := newFeed(ctx, b, enc, files)
+	f := newFeed(ctx, b, out.enc, files)
 	defer f.stop()
 	for f.more() {
-		if _, err := b.tx.Exec(ctx, "SAVEPOINT segment"); err != nil {
-			return nil, err
-		}
-		f.begin()
-		tag, err := b.tx.Conn().PgConn().CopyFrom(ctx, f, sql)
-		switch {
-		case err == nil && tag.RowsAffected() != f.rows():
-			return nil, &bucketload.Error{Op: "copy", Code: bucketload.CodeInternal,
-				Message: fmt.Sprintf("sent %d rows, Postgres took %d", f.rows(), tag.RowsAffected())}
-		case err == nil:
-			f.commit()
-			_, err = b.tx.Exec(ctx, "RELEASE SAVEPOINT segment")
-		case ctx.Err() != nil:
-			err = ctx.Err()
-		case b.tx.Conn().IsClosed(): // and somebody may still be in f.Read
-			err = bucketload.DatabaseError("copy", err)
-		default:
-			if err = b.settle(ctx, f, target, err); err == nil {
-				_, err = b.tx.Exec(ctx, "ROLLBACK TO SAVEPOINT segment; RELEASE SAVEPOINT segment")
-			}
+		var err error
+		if f.apart > 0 && b.def.load.Tolerate.Rejects() {
+			err = b.careful(ctx, f, out)
+		} else {
+			err = b.segment(ctx, f, out)
 		}
 		if err != nil {
 			return nil, err
@@ -152,37 +120,66 @@ func (b *batchCopy) run(ctx context.Context, target bucketload.TableName, files 
 	return f.receipts, nil
 }
 
+// segment copies the feed's next segment, or settles what is wrong with it.
+func (b *batchCopy) segment(ctx context.Context, f *feed, out *stream) error {
+	if _, err := b.tx.Exec(ctx, "SAVEPOINT segment"); err != nil {
+		return err
+	}
+	var took int64
+	for f.begin(); ; f.again() {
+		tag, err := b.tx.Conn().PgConn().CopyFrom(ctx, f, out.sql)
+		if err != nil {
+			if err = b.settle(ctx, f, out.target, err); err == nil {
+				_, err = b.tx.Exec(ctx, "ROLLBACK TO SAVEPOINT segment; RELEASE SAVEPOINT segment")
+			}
+			return err
+		}
+		took += tag.RowsAffected()
+		if err := ledger.AddRejects(ctx, b.tx, b.def.run, f.rejects); err != nil {
+			return err
+		}
+		if f.paused {
+			continue
+		}
+		if took != f.rows() {
+			return miscounted(f.rows(), took)
+		}
+		f.commit()
+		_, err = b.tx.Exec(ctx, "RELEASE SAVEPOINT segment")
+		return err
+	}
+}
+
 // settle decides what a failed COPY costs: the file that could not be read,
 // the one file that the server refused, or, where several were under way, a
-// second try of each by itself. What is not a file's fault is returned.
+// second try of each by itself; where a row may be lost, a second try that
+// finds the rows. What is not a file's fault is returned.
 func (b *batchCopy) settle(ctx context.Context, f *feed, target bucketload.TableName, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if b.tx.Conn().IsClosed() { // and somebody may still be in f.Read
+		return bucketload.DatabaseError("copy", err)
+	}
 	culprit, one := f.culprit()
 	if f.failed != nil {
 		f.drop(culprit, f.failed)
 		return nil
 	}
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || bucketload.IsTransient(bucketload.DatabaseError("copy", err)) || !dataFault(pg.Code) {
-		return bucketload.DatabaseError("copy", err)
+	pg, err := b.refusal(ctx, err)
+	if err != nil {
+		return err
 	}
-	if !one {
-		f.split()
+	if !one || b.def.load.Tolerate.Rejects() {
+		if !f.split() { // no row was sent
+			return bucketload.DatabaseError("copy", pg)
+		}
 		return nil
 	}
 	e := b.steps.blame(ctx, b.def, culprit, target, pg)
+	e.Code = refusalCode(pg)
 	f.drop(culprit, e)
 	return ctx.Err()
-}
-
-// dataFault says whether an SQLSTATE blames the data: class 22 (data
-// exception), 23 (integrity constraint violation), 44 (with check option), 54
-// (program limit exceeded, as by a row too big), P0 (raised by a trigger).
-func dataFault(state string) bool {
-	switch state[:2] {
-	case "22", "23", "44", "54", "P0":
-		return true
-	}
-	return false
 }
 
 // columns gives the layout's columns as the target has them.
@@ -202,17 +199,35 @@ func (b *batchCopy) columns(ctx context.Context, target bucketload.TableName) ([
 			return nil, &bucketload.Error{Op: "copy", Code: bucketload.CodeNoColumn, Column: c.Name,
 				Message: fmt.Sprintf("%s has no column %q any more", target, c.Name), Hint: "load again: bucketload load " + b.def.load.Key}
 		}
-		columns[i] = pgcopy.Column{Name: c.Name, OID: t.OID, TypMod: t.TypMod, TypeName: t.Type, NullIf: c.NullIf, Trim: c.Trim, Format: c.Format}
+		columns[i] = pgcopy.Column{Name: c.Name, OID: t.OID, TypMod: t.TypMod, TypeName: t.Type, Base: pgcopy.Type(t.Base), Element: t.Element, Elem: pgcopy.Type(t.Elem),
+			NotNull: t.NotNull && b.def.staging, // a trigger of the live table may have a value
+			NullIf:  c.NullIf, Trim: c.Trim, Format: c.Format, Default: c.Default, TrueIf: c.TrueIf, FalseIf: c.FalseIf,
+			Decimal: mark(b.def.layout.CSV.Decimal), Thousands: mark(b.def.layout.CSV.Thousands)}
 	}
 	return columns, nil
 }
 
-// encoder makes the encoder for the target's columns, and the COPY that takes
-// its stream.
-func (b *batchCopy) encoder(ctx context.Context, target bucketload.TableName) (*pgcopy.Encoder, string, error) {
+// mark is a mark in numbers; 0 where it is not set.
+func mark(s string) byte {
+	if s == "" {
+		return 0
+	}
+	return s[0]
+}
+
+// stream is a COPY into a table: its statement, its columns and their encoder.
+type stream struct {
+	target  bucketload.TableName
+	sql     string
+	columns []string
+	enc     *pgcopy.Encoder
+}
+
+// open makes the COPY for the target's columns.
+func (b *batchCopy) open(ctx context.Context, target bucketload.TableName) (*stream, error) {
 	columns, err := b.columns(ctx, target)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	names := make([]string, len(columns))
 	for i, c := range columns {
@@ -221,9 +236,9 @@ func (b *batchCopy) encoder(ctx context.Context, target bucketload.TableName) (*
 	format := pgcopy.Choose(columns)
 	enc, err := pgcopy.NewEncoder(format, columns)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	return enc, table.CopySQL(target, names, format == pgcopy.Binary), nil
+	return &stream{target: target, sql: table.CopySQL(target, names, format == pgcopy.Binary), columns: names, enc: enc}, nil
 }
 
 // watch keeps the progress of bytes while a file is read.

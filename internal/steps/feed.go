@@ -21,8 +21,9 @@ const (
 )
 
 // feed is the COPY stream of a batch's files, as an io.Reader. It comes in
-// segments, one COPY each: a number of small files, or one file alone. A small
-// file that turns out bad leaves no trace in its segment.
+// segments: a number of small files, or one file alone. A small file that turns
+// out bad leaves no trace in its segment. A segment is one COPY, or several
+// where a file has so many rejects that they have to be recorded in between.
 type feed struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -34,17 +35,20 @@ type feed struct {
 	apart    int                // so many of them go alone: the server refused them together
 	receipts []ledger.Receipt   // of files whose fate is decided
 
-	file *reader // being encoded
-	held []byte  // its rows that have not gone out
+	file *passage // being encoded
+	held []byte   // its rows that have not gone out
 
 	// the segment
 	alone   bool               // it is one file's
 	flowing bool               // file is that one, and its rows go out as they come
 	members []ledger.Receipt   // files whose rows are all in
 	entries []bucketload.Entry // the same files
+	rejects []ledger.Reject    // of the segment, still to be recorded
+	waiting int                // bytes that these take
 	out     []byte             // encoded; out[sent:] has not been read
 	sent    int
 	ended   bool              // the trailer is in out
+	paused  bool              // and it is not the segment's end
 	failed  *bucketload.Error // why the file that flows is bad
 }
 
@@ -68,10 +72,16 @@ func (f *feed) more() bool { return len(f.files) > 0 || f.file != nil }
 // begin starts the next segment.
 func (f *feed) begin() {
 	f.members, f.entries, f.alone, f.flowing, f.failed = f.members[:0], f.entries[:0], false, false, nil
-	f.out, f.sent, f.ended = f.enc.AppendHeader(f.out[:0]), 0, false
+	f.again()
 }
 
-// Read implements io.Reader. io.EOF is the segment's end; any other error
+// again begins the segment's next COPY.
+func (f *feed) again() {
+	f.rejects, f.waiting = nil, 0
+	f.out, f.sent, f.ended, f.paused = f.enc.AppendHeader(f.out[:0]), 0, false, false
+}
+
+// Read implements io.Reader. io.EOF is the COPY's end; any other error
 // spoils the segment: it is the context's, or failed.
 func (f *feed) Read(p []byte) (int, error) {
 	f.mu.Lock()
@@ -90,14 +100,14 @@ func (f *feed) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// step opens the next file, encodes on in the open one, or ends the segment.
+// step opens the next file, encodes on in the open one, or ends the COPY.
 // out is empty before; it may be after.
 func (f *feed) step() error {
 	if err := f.ctx.Err(); err != nil {
 		return err
 	}
 	if f.file == nil {
-		if len(f.files) == 0 || f.alone && len(f.members) > 0 || f.apart > 0 && len(f.members) > 0 {
+		if len(f.files) == 0 || len(f.members) > 0 && (f.alone || f.apart > 0 || f.waiting >= maxWaiting) {
 			f.end()
 			return nil
 		}
@@ -117,7 +127,7 @@ func (f *feed) step() error {
 		f.reject(f.file.entry, err)
 		f.closeFile()
 	case !full:
-		f.members = append(f.members, ledger.Receipt{No: f.file.entry.No, Rows: f.file.count})
+		f.members = append(f.members, f.file.receipt())
 		f.entries = append(f.entries, f.file.entry)
 		f.release()
 		f.closeFile()
@@ -126,6 +136,10 @@ func (f *feed) step() error {
 	default:
 		f.alone, f.flowing = true, true
 		f.release()
+		if f.waiting >= maxWaiting {
+			f.end()
+			f.paused = true
+		}
 	}
 	return nil
 }
@@ -133,12 +147,10 @@ func (f *feed) step() error {
 // open opens the next file. Its own faults are its own; a fault that the
 // context or the database has is found by the next step.
 func (f *feed) open() {
+	f.alone = f.apart > 0
 	entry := f.files[0]
 	f.files = f.files[1:]
-	if f.apart > 0 {
-		f.apart--
-		f.alone = true
-	}
+	f.apart = max(0, f.apart-1)
 	file, err := f.batch.steps.openFile(f.ctx, f.batch.def, entry, f.batch.watch)
 	if err != nil {
 		if f.ctx.Err() == nil {
@@ -149,29 +161,32 @@ func (f *feed) open() {
 	if file.index != nil {
 		f.enc.Map(file.index)
 	}
-	f.file = file
+	f.file = &passage{reader: file, tolerate: f.batch.def.load.Tolerate}
 }
 
-// encode appends rows to held until the file ends or limit bytes are there.
+// encode appends rows to held until the file ends, limit bytes are there, or as
+// many rejects as may wait.
 func (f *feed) encode(limit int) (full bool, failed *bucketload.Error) {
-	for len(f.held) < limit {
-		row, err := f.file.next()
+	for len(f.held) < limit && f.file.waiting < maxWaiting {
+		var err error
+		f.held, _, err = f.file.next(f.enc, f.held)
 		if errors.Is(err, io.EOF) {
 			return false, nil
 		}
 		if err != nil {
-			return false, f.file.place(err)
+			return false, bucketload.AsError(err)
 		}
-		if f.held, err = f.enc.Append(f.held, row); err != nil {
-			return false, f.file.place(err)
-		}
-		f.file.count++
 	}
 	return true, nil
 }
 
-// release hands held on to out, which is empty.
-func (f *feed) release() { f.out, f.held = f.held, f.out[:0] }
+// release hands held on to out, which is empty, and the file's rejects to the
+// segment's.
+func (f *feed) release() {
+	f.out, f.held = f.held, f.out[:0]
+	f.waiting += f.file.waiting
+	f.rejects = append(f.rejects, f.file.take()...)
+}
 
 func (f *feed) end() {
 	f.out = f.enc.AppendTrailer(f.out)
@@ -215,15 +230,29 @@ func (f *feed) drop(culprit bucketload.Entry, err *bucketload.Error) {
 	}
 }
 
-// split puts the segment's files back, each to go alone.
-func (f *feed) split() {
+// split puts the segment's files back, each to go alone; false where none was
+// under way. A file that goes alone has been read before, and is not to be a
+// third time: where rows may be lost, the one that was being read goes alone, too.
+func (f *feed) split() bool {
 	again := append([]bucketload.Entry(nil), f.entries...)
 	f.apart += len(again)
 	if f.file != nil {
 		again = append(again, f.file.entry)
+		if f.flowing || f.file.tolerate.Rejects() {
+			f.apart++
+		}
 		f.closeFile()
 	}
 	f.files = append(again, f.files...)
+	return len(again) > 0
+}
+
+// take gives the next of the files that go alone, for somebody else to load.
+func (f *feed) take() bucketload.Entry {
+	entry := f.files[0]
+	f.files = f.files[1:]
+	f.apart--
+	return entry
 }
 
 func (f *feed) closeFile() {

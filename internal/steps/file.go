@@ -37,9 +37,14 @@ type reader struct {
 	object io.ReadCloser
 	plain  io.ReadCloser
 	rows   decoder
-	index  []int              // field number of each column; nil where there is no row
+	names  []string           // of the fields
+	head   []byte             // the header as the file has it; nothing where it has none
+	index  []int              // number of the field of each column, -1 for none; nil where there is no row
 	first  []bucketload.Field // a row that was read to find the columns, and is still to come
 	count  int64              // of rows encoded so far
+
+	arranged *arrangement // where index comes from
+	parquet  *decode.Parquet
 }
 
 // counting reports how much has been read, as it is.
@@ -64,12 +69,38 @@ func (s *Steps) openFile(ctx context.Context, d *definition, entry bucketload.En
 			r.close()
 		}
 	}()
-	object, err := s.store(d.load).Open(ctx, entry.Object)
+	var opened error
+	switch d.layout.Format {
+	case bucketload.FormatParquet:
+		r.arranged, opened = s.openParquet(ctx, d, r, report)
+	case bucketload.FormatJSON:
+		r.arranged, opened = s.openJSON(ctx, d, r, report)
+	default:
+		r.arranged, opened = s.openCSV(ctx, d, r, report)
+	}
+	if errors.Is(opened, io.EOF) {
+		return r, nil // an empty file has no rows, and next says so again
+	}
+	if opened != nil {
+		return nil, opened
+	}
+	r.index = r.arranged.index
+	return r, nil
+}
+
+// openPlain begins to read a file that is read from its beginning to its end.
+func (s *Steps) openPlain(ctx context.Context, d *definition, r *reader, report func(n int)) error {
+	object, err := s.store(d.load).Open(ctx, r.entry.Object)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.object = counting{object, report}
-	if r.plain, _, err = decode.Decompress(r.object, entry.URI); err != nil {
+	r.plain, _, err = decode.DecompressAs(r.object, r.entry.URI, d.load.Compression)
+	return err
+}
+
+func (s *Steps) openCSV(ctx context.Context, d *definition, r *reader, report func(n int)) (*arrangement, error) {
+	if err := s.openPlain(ctx, d, r, report); err != nil {
 		return nil, err
 	}
 	csv, err := decode.NewCSV(r.plain, d.layout.CSV)
@@ -77,25 +108,27 @@ func (s *Steps) openFile(ctx context.Context, d *definition, entry bucketload.En
 		return nil, err
 	}
 	r.rows = csv
-	names, first, err := header(csv, d.layout.CSV.Header, given(d.load))
-	if errors.Is(err, io.EOF) {
-		return r, nil // an empty file has no rows, and next says so again
-	}
-	if err != nil {
+	if r.names, r.first, err = header(csv, d.layout.CSV.Header, given(d.load)); err != nil {
 		return nil, err
 	}
-	r.first = first
-	r.index, err = match(names, d.layout.Columns, d.load.LowerCase)
-	return r, err
+	if r.first == nil {
+		r.head = append(r.head, csv.Raw()...)
+	}
+	return d.arrange(r.names, r.entry)
 }
 
 // next gives the next row, valid until the one after; io.EOF at the end.
-func (r *reader) next() ([]bucketload.Field, error) {
-	if first := r.first; first != nil {
-		r.first = nil
-		return first, nil
+func (r *reader) next() (fields []bucketload.Field, err error) {
+	if fields, r.first = r.first, nil; fields == nil {
+		if fields, err = r.rows.Next(); err != nil || r.arranged == nil {
+			return fields, err
+		}
 	}
-	return r.rows.Next()
+	var line int64
+	if r.arranged.line >= 0 {
+		line = r.rows.Line()
+	}
+	return r.arranged.row(fields, line), nil
 }
 
 // header gives the names of a file's fields: those in its header, or where it
@@ -150,6 +183,9 @@ func (r *reader) place(err error) *bucketload.Error {
 }
 
 func (r *reader) close() {
+	if r.parquet != nil {
+		_ = r.parquet.Close()
+	}
 	if r.plain != nil {
 		_ = r.plain.Close()
 	}
@@ -177,8 +213,8 @@ func (s *Steps) blame(ctx context.Context, d *definition, entry bucketload.Entry
 		}
 		e.Line = r.rows.Line()
 		for i, c := range d.layout.Columns {
-			if c.Name == e.Column && r.index[i] < len(fields) {
-				e.Value = bucketload.Excerpt(fields[r.index[i]].Bytes, 200)
+			if field := r.index[i]; c.Name == e.Column && field >= 0 && field < len(fields) {
+				e.Value = bucketload.Excerpt(fields[field].Bytes, maxValue)
 			}
 		}
 	}

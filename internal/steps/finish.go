@@ -58,6 +58,13 @@ func (s *Steps) buildSteps(ctx context.Context, run string, load *bucketload.Loa
 	if steps, err = table.Steps(ctx, s.Pool, load, run, live); err != nil {
 		return nil, err
 	}
+	d, err := s.definition(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	if d.layout.hasOrder() {
+		steps = append(steps, table.DropOrder(run))
+	}
 	if err := s.Ledger.SetBuild(ctx, run, steps); err != nil {
 		return nil, err
 	}
@@ -89,7 +96,7 @@ func (s *Steps) Build(ctx context.Context, try ledger.Try, step int) (err error)
 		if step != built || step >= len(steps) {
 			return &bucketload.Error{Code: bucketload.CodeInternal, Message: fmt.Sprintf("build step %d is not the next: %d of %d are done", step, built, len(steps))}
 		}
-		if err := table.Build(ctx, tx, r.Load, try.Run, steps[step]); err != nil {
+		if err := s.build(ctx, tx, r, steps[step]); err != nil {
 			return err
 		}
 		return ledger.Built(ctx, tx, try.Run, step+1)
@@ -182,6 +189,9 @@ func (s *Steps) checkCopied(ctx context.Context, run string, r *ledger.Run) erro
 		return err
 	}
 	if err := s.tolerated(ctx, run, d); err != nil {
+		return err
+	}
+	if err := s.toleratedRows(ctx, run, r); err != nil {
 		return err
 	}
 	built, _, err := s.Ledger.Build(ctx, run, new([]table.Step))

@@ -117,8 +117,9 @@ type listing struct {
 	skipped       int64
 	alreadyLoaded int64
 	batches       int
-	endings       map[string]int64    // of the names that were skipped
-	sample        []bucketload.Object // spread over the files
+	endings       map[string]int64             // of the names that were skipped
+	formats       map[bucketload.Format]string // that names say, each with an object
+	sample        []bucketload.Object          // spread over the files
 }
 
 // errEnough ends a listing early: a trial has its files.
@@ -132,7 +133,7 @@ const lookupChunk = 1000
 // rows that an append must not double.
 func (s *Steps) list(ctx context.Context, load *bucketload.Load, history bool, add func(ledger.Planned) error) (listing, error) {
 	l := lister{steps: s, load: load, history: history && load.Mode == bucketload.ModeAppend, add: add,
-		sample: sampler{limit: sampleFiles}, listing: listing{endings: map[string]int64{}}}
+		sample: sampler{limit: sampleFiles}, listing: listing{endings: map[string]int64{}, formats: map[bucketload.Format]string{}}}
 	l.batch = batcher{maxItems: load.MaxItemsPerBatch, minBytes: int64(load.MinBatchBytes)}
 	err := s.store(load).List(ctx, load.From, load.Exclude, func(o source.Listed) error { return l.take(ctx, o) })
 	if err == nil {
@@ -142,10 +143,26 @@ func (s *Steps) list(ctx context.Context, load *bucketload.Load, history bool, a
 		return l.listing, err
 	}
 	l.listing.batches, l.listing.sample = l.batch.count(), l.sample.objects
+	if len(l.listing.formats) > 1 && auto(load) {
+		return l.listing, mixed("plan", "are of", l.listing.formats)
+	}
 	if l.listing.files == 0 && l.listing.alreadyLoaded == 0 && !load.AllowEmpty {
 		return l.listing, nothingToLoad(load, l.listing)
 	}
 	return l.listing, nil
+}
+
+// listed lists the load's objects as list does, as often as it is called.
+func (s *Steps) listed(load *bucketload.Load, history bool) objectsOf {
+	return func(ctx context.Context, yield func(bucketload.Object) error) error {
+		_, err := s.list(ctx, load, history, func(p ledger.Planned) error {
+			if p.Skipped != nil {
+				return nil
+			}
+			return yield(p.Object)
+		})
+		return err
+	}
 }
 
 func nothingToLoad(load *bucketload.Load, l listing) error {
@@ -155,8 +172,8 @@ func nothingToLoad(load *bucketload.Load, l listing) error {
 		endings := slices.SortedFunc(maps.Keys(l.endings), func(a, b string) int {
 			return cmp.Or(cmp.Compare(l.endings[b], l.endings[a]), cmp.Compare(a, b))
 		})
-		e.Message = fmt.Sprintf("none of the %d objects at %s has a name that fits format csv (they end in %s)",
-			l.skipped, strings.Join(load.From, " "), strings.Join(endings[:min(3, len(endings))], ", "))
+		e.Message = fmt.Sprintf("none of the %d objects at %s has a name that %s (they end in %s)",
+			l.skipped, strings.Join(load.From, " "), fitting(load), strings.Join(endings[:min(3, len(endings))], ", "))
 		e.Hint = "name them with a glob, for example --from '" + strings.TrimRight(load.From[0], "/*") + "/*" + endings[0] + "'"
 	}
 	return e
@@ -173,8 +190,23 @@ type lister struct {
 	listing listing
 }
 
+// auto says whether the format of the load's files is to be found out.
+func auto(load *bucketload.Load) bool {
+	return load.Format == bucketload.FormatAuto || load.Format == ""
+}
+
+// fitting is what a name does that is taken for the load's format.
+func fitting(load *bucketload.Load) string {
+	if auto(load) {
+		return "says its format"
+	}
+	return "fits format " + string(load.Format)
+}
+
 func (l *lister) take(ctx context.Context, o source.Listed) error {
-	if _, fits := decode.FormatOf(o.URI); !fits && !o.Chosen {
+	format, known := decode.FormatOf(o.URI)
+	fits := known && (auto(l.load) || format == l.load.Format)
+	if !fits && !o.Chosen {
 		ending := path.Ext(o.URI)
 		if ending == "" {
 			ending = path.Base(o.URI)
@@ -184,7 +216,10 @@ func (l *lister) take(ctx context.Context, o source.Listed) error {
 			l.listing.endings[ending]++
 		}
 		return l.add(ledger.Planned{Object: o.Object, Skipped: &bucketload.FileError{Code: bucketload.CodeName,
-			Message: "its name does not fit format csv", Hint: "to load it, name it: --from '*" + ending + "'"}})
+			Message: "it has no name that " + fitting(l.load), Hint: "to load it, name it: --from '*" + ending + "'"}})
+	}
+	if _, seen := l.listing.formats[format]; known && !seen {
+		l.listing.formats[format] = o.URI
 	}
 	if !l.history {
 		return l.plan(o.Object)

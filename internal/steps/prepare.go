@@ -42,23 +42,26 @@ func (s *Steps) Prepare(ctx context.Context, in ledger.Try) (err error) {
 	staging := r.Load.Mode != bucketload.ModeAppend || live == nil || r.Load.LimitFiles > 0
 	if !staging && len(objects) == 0 {
 		// Nothing new to append: nothing to find out either.
-		return s.record(ctx, in.Run, &Resolution{}, false)
+		return s.record(ctx, in.Run, r.Load, &Resolution{}, nil, false)
 	}
-	resolution, err := s.resolve(ctx, r.Load, live, objects)
+	resolution, err := s.resolve(ctx, r.Load, live, objects, func(ctx context.Context, yield func(bucketload.Object) error) error {
+		return s.Ledger.Objects(ctx, in.Run, yield)
+	})
 	if err != nil {
 		return err
 	}
 	for _, note := range resolution.Notes {
 		s.Log.Warn(note)
 	}
+	var steps []table.Step
 	if staging {
-		if err := s.buildable(ctx, r.Load, in.Run, live, resolution); err != nil {
+		if steps, err = s.buildable(ctx, r.Load, in.Run, live, resolution); err != nil {
 			return err
 		}
 	} else if err := appendable(r.Load, live, resolution); err != nil {
 		return err
 	}
-	return s.record(ctx, in.Run, resolution, staging)
+	return s.record(ctx, in.Run, r.Load, resolution, steps, staging)
 }
 
 // prepared checks that a run which is taken up again still has its table.
@@ -75,45 +78,66 @@ func (s *Steps) prepared(ctx context.Context, run string, r *ledger.Run) error {
 		Hint:    "load again: bucketload load " + r.Load.Key}
 }
 
-// record creates the staging table and records the layout, both or nothing.
-func (s *Steps) record(ctx context.Context, run string, r *Resolution, staging bool) error {
+// record creates the staging table, on which the build steps must be possible,
+// and records the layout, both or nothing.
+func (s *Steps) record(ctx context.Context, run string, load *bucketload.Load, r *Resolution, steps []table.Step, staging bool) error {
 	return bucketload.DatabaseError("prepare", pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		// Of two calls at once, one given up and its retry, the second waits.
 		if err := ledger.Settle(ctx, tx, run); err != nil {
 			return err
 		}
-		if prepared, err := s.Ledger.Columns(ctx, run, new(Layout)); err != nil || prepared {
+		prepared, err := s.Ledger.Columns(ctx, run, new(Layout))
+		if err != nil || prepared {
 			return err
 		}
 		if staging {
 			if err := table.CreateStaging(ctx, tx, run, r.Table); err != nil {
 				return err
 			}
+			var checks []table.Step
+			if r.Keys, checks, err = table.Try(ctx, tx, load, run, steps); err != nil {
+				return err
+			}
+			if !load.Tolerate.Rejects() {
+				checks = nil // cheaper once the rows are in
+			}
+			for _, step := range checks {
+				if err := table.Build(ctx, tx, load, run, step); err != nil {
+					return err
+				}
+				r.Checks = append(r.Checks, step.SQL)
+			}
+			if len(r.Keys) > 0 && ordered(load) {
+				if err := table.AddOrder(ctx, tx, run); err != nil {
+					return err
+				}
+				r.Columns = append(r.Columns, bucketload.Column{Name: table.OrderFile, Type: "int"}, bucketload.Column{Name: table.OrderLine, Type: "bigint"})
+			}
 		}
 		return s.Ledger.SetColumns(ctx, tx, run, r.Layout, staging)
 	}))
 }
 
-// buildable refuses, before anything is loaded, a table on which what the live
-// one has could not be built.
-func (s *Steps) buildable(ctx context.Context, load *bucketload.Load, run string, live *table.Live, r *Resolution) error {
+// buildable gives what finishes the run's staging table, and refuses, before
+// anything is loaded, a table on which what the live one has could not be built.
+func (s *Steps) buildable(ctx context.Context, load *bucketload.Load, run string, live *table.Live, r *Resolution) ([]table.Step, error) {
 	steps, err := table.Steps(ctx, s.Pool, load, run, live)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, key := range load.PrimaryKey {
 		if !slices.ContainsFunc(r.Table, func(c table.Column) bool { return c.Name == key }) {
-			return &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage, Column: key,
+			return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage, Column: key,
 				Message: fmt.Sprintf("primary_key names column %q, which the table will not have", key),
 				Hint:    "the table's columns: bucketload plan " + load.Key}
 		}
 	}
 	if lost := table.Lost(steps, r.Table); len(lost) > 0 {
-		return &bucketload.Error{Op: "prepare", Code: bucketload.CodeDependents,
+		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeDependents,
 			Message: fmt.Sprintf("the new %s would lose %s", load.Table, lost[0]),
 			Hint:    "keep the column under columns:, or drop what hangs on it from the live table"}
 	}
-	return nil
+	return steps, nil
 }
 
 // appendable says whether every column that files fill is in the live table.
@@ -122,7 +146,7 @@ func appendable(load *bucketload.Load, live *table.Live, r *Resolution) error {
 		if liveColumn(live, c.Name) == nil {
 			return &bucketload.Error{Op: "prepare", Code: bucketload.CodeNewColumn, Column: c.Name,
 				Message: fmt.Sprintf("%s has no column %q to append to", load.Table, c.Name),
-				Hint:    "add it (ALTER TABLE ... ADD COLUMN), name another with columns:, or load with mode replace"}
+				Hint:    fmt.Sprintf("add it: %s; or name another with columns:, or load with mode replace", table.AddColumnSQL(load.Table, table.Column{Name: c.Name, Type: c.Type}))}
 		}
 	}
 	return nil

@@ -11,33 +11,39 @@ import (
 
 // Preview is what a load would do.
 type Preview struct {
-	Table           string          `json:"table"`
-	Mode            bucketload.Mode `json:"mode"`
-	Objects         int64           `json:"objects"`
-	Bytes           int64           `json:"bytes"`
-	Skipped         int64           `json:"skipped"`
-	AlreadyLoaded   int64           `json:"already_loaded"`
-	Batches         int             `json:"batches"`
-	Sampled         int64           `json:"sampled"` // files that Shapes counts
-	Shapes          []PreviewShape  `json:"shapes"`
-	Dialect         bucketload.CSV  `json:"dialect"`
-	DialectEvidence string          `json:"dialect_evidence"`
-	Origin          string          `json:"columns_from"` // configuration, live table or samples
-	Columns         []PreviewColumn `json:"columns"`
-	DDL             []string        `json:"ddl"`
-	Notes           []string        `json:"notes"`
-	Dependents      []string        `json:"dependents"`
-	Locks           []string        `json:"locks"`
-	Disk            int64           `json:"disk_needed_bytes"` // live table, staging and the older backup, all there until the swap
-	Seconds         float64         `json:"estimate_seconds"`
-	LiveBytes       int64           `json:"live_bytes"`
-	BackupBytes     int64           `json:"backup_bytes"` // of the older backup, which the swap drops
+	Table           string            `json:"table"`
+	Mode            bucketload.Mode   `json:"mode"`
+	Objects         int64             `json:"objects"`
+	Bytes           int64             `json:"bytes"`
+	Skipped         int64             `json:"skipped"`
+	AlreadyLoaded   int64             `json:"already_loaded"`
+	Batches         int               `json:"batches"`
+	Sampled         int64             `json:"sampled"` // files that Shapes counts
+	Shapes          []PreviewShape    `json:"shapes"`
+	Format          bucketload.Format `json:"format"`
+	Dialect         bucketload.CSV    `json:"dialect"` // of CSV
+	DialectEvidence string            `json:"dialect_evidence"`
+	Origin          string            `json:"columns_from"` // configuration, live table or samples
+	Columns         []PreviewColumn   `json:"columns"`
+	DDL             []string          `json:"ddl"`
+	Notes           []string          `json:"notes"`
+	Dependents      []string          `json:"dependents"`
+	Locks           []string          `json:"locks"`
+	Disk            int64             `json:"disk_needed_bytes"` // live table, staging and the older backup, all there until the swap
+	Seconds         float64           `json:"estimate_seconds"`
+	LiveBytes       int64             `json:"live_bytes"`
+	BackupBytes     int64             `json:"backup_bytes"` // of the older backup, which the swap drops
 }
 
-// PreviewShape is a header and how many of the sampled files have it.
+// PreviewShape is a header and how many of the sampled files have it, held
+// against the table.
 type PreviewShape struct {
 	Columns []string `json:"columns"`
 	Files   int64    `json:"files"`
+	Example string   `json:"example"`
+	Missing []string `json:"missing,omitempty"` // columns that it does not have
+	Unknown []string `json:"unknown,omitempty"` // headers that are no column's
+	Fails   bool     `json:"fails,omitempty"`   // such files cannot be loaded
 }
 
 // PreviewColumn is a column of the table. Source is the header it is read
@@ -75,7 +81,8 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	if err != nil {
 		return nil, err
 	}
-	listing, err := s.list(ctx, load, live != nil && history, func(ledger.Planned) error { return nil })
+	history = history && live != nil
+	listing, err := s.list(ctx, load, history, func(ledger.Planned) error { return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +93,7 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	if !replace && listing.files == 0 {
 		return p, nil // nothing new to append
 	}
-	r, err := s.resolve(ctx, load, live, listing.sample)
+	r, err := s.resolve(ctx, load, live, listing.sample, s.listed(load, history))
 	if err != nil {
 		return nil, err
 	}
@@ -112,13 +119,15 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	if err := s.swappable(ctx, load, live); err != nil {
 		return p, err
 	}
-	return p, s.buildable(ctx, load, "preview", live, r)
+	_, err = s.buildable(ctx, load, "preview", live, r)
+	return p, err
 }
 
 func (p *Preview) describe(r *Resolution) {
-	p.Sampled, p.Dialect, p.DialectEvidence, p.Origin = int64(r.Sampled), r.CSV, r.DialectEvidence, r.Origin
+	p.Sampled, p.Format, p.Dialect, p.DialectEvidence, p.Origin = int64(r.Sampled), r.Format, r.CSV, r.DialectEvidence, r.Origin
 	for _, shape := range r.Shapes {
-		p.Shapes = append(p.Shapes, PreviewShape{Columns: shape.Columns, Files: shape.Files})
+		p.Shapes = append(p.Shapes, PreviewShape{Columns: shape.Columns, Files: shape.Files, Example: shape.Example,
+			Missing: shape.Missing, Unknown: shape.Unknown, Fails: shape.Fails})
 	}
 	filled := map[string]bucketload.Column{}
 	for _, c := range r.Columns {
@@ -205,6 +214,10 @@ func (s *Steps) Guess(ctx context.Context, load *bucketload.Load) (*Guess, error
 	if err != nil {
 		return nil, during("init", err)
 	}
-	r, err := s.fromFiles(ctx, load, nil, listing.sample)
-	return &Guess{Resolution: r, Files: listing.files}, during("init", err)
+	r, err := s.fromFiles(ctx, load, nil, listing.sample, s.listed(load, false))
+	if err != nil {
+		return nil, during("init", err)
+	}
+	r.Columns, _ = r.parted(load)
+	return &Guess{Resolution: r, Files: listing.files}, nil
 }

@@ -3,7 +3,12 @@ package steps
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,6 +36,114 @@ type sample struct {
 	middle, tail []byte // from the first line end on; empty for compressed objects
 	whole        bool
 	err          error
+}
+
+// investigate looks into objects that are spread over the load's: it settles
+// their format and dialect in r, and gives what they have in common.
+func (s *Steps) investigate(ctx context.Context, load *bucketload.Load, objects []bucketload.Object, r *Resolution) (*surveyor, error) {
+	r.Format = formatOf(load, objects)
+	var samples []sample
+	if r.Format != bucketload.FormatParquet {
+		var err error
+		if samples, err = s.readSamples(ctx, load, objects); err != nil {
+			return nil, err
+		}
+		if r.Format == bucketload.FormatAuto {
+			r.Format, err = formatOfContent(samples)
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	if load.Loader == bucketload.LoaderAWSS3 && r.Format != bucketload.FormatCSV {
+		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage, Message: "loader: aws_s3 reads CSV only, and the files are " + string(r.Format),
+			Hint: "write loader: stream"}
+	}
+	if r.Format == bucketload.FormatParquet {
+		v := s.surveyor(load, r.Format, load.CSV)
+		results, err := v.look(ctx, objects)
+		for _, f := range results {
+			v.add(f)
+		}
+		return v, err
+	}
+	heads := make([][]byte, len(samples))
+	stored, plain := 1, 1
+	for i, sample := range samples {
+		heads[i] = sample.head
+		stored, plain = stored+int(min(sample.object.Size, sampleHead)), plain+len(sample.head)
+	}
+	r.Inflation = float64(plain) / float64(stored)
+	if r.Format == bucketload.FormatCSV {
+		var err error
+		if r.CSV, r.DialectEvidence, err = infer.Dialect(heads, load.CSV, load.CSVOpen); err != nil {
+			return nil, err
+		}
+	}
+	v := s.surveyor(load, r.Format, r.CSV)
+	for _, sample := range samples {
+		v.add(v.parse(sample))
+	}
+	return v, nil
+}
+
+// formatOf is the format of a load's files: as configured, or as their names
+// say, of which Plan has seen to it that they do not disagree; auto where they
+// say nothing.
+func formatOf(load *bucketload.Load, objects []bucketload.Object) bucketload.Format {
+	if !auto(load) {
+		return load.Format
+	}
+	for _, o := range objects {
+		if format, ok := decode.FormatOf(o.URI); ok {
+			return format
+		}
+	}
+	return bucketload.FormatAuto
+}
+
+// formatOfContent is the format of files whose names say nothing: Parquet and
+// JSON show by their first bytes, anything else is CSV. Files that disagree are
+// refused.
+func formatOfContent(samples []sample) (bucketload.Format, error) {
+	first := map[bucketload.Format]string{}
+	for _, s := range samples {
+		if head := bytes.TrimLeft(bytes.TrimPrefix(s.head, []byte("\ufeff")), " \t\r\n"); len(head) > 0 {
+			first[beginsAs(head)] = s.object.URI
+		}
+	}
+	if len(first) > 1 {
+		return "", mixed("prepare", "begin as", first)
+	}
+	for format := range first {
+		return format, nil
+	}
+	return bucketload.FormatCSV, nil
+}
+
+func beginsAs(head []byte) bucketload.Format {
+	switch {
+	case bytes.HasPrefix(head, []byte("PAR1")): // Source: parquet-format, README.md, "File format"
+		return bucketload.FormatParquet
+	case jsonStart.Match(head):
+		return bucketload.FormatJSON
+	}
+	return bucketload.FormatCSV
+}
+
+// jsonStart is how a JSON object with a key, or an array of objects or arrays,
+// begins.
+var jsonStart = regexp.MustCompile(`^(?:(?:\[\s*)?\{\s*"(?:[^"\\]|\\.)*"\s*:|\[\s*\[)`)
+
+// mixed refuses files of several formats; first has an example of each.
+func mixed(op, are string, first map[bucketload.Format]string) error {
+	var each []string
+	formats := slices.Sorted(maps.Keys(first))
+	for _, format := range formats {
+		each = append(each, fmt.Sprintf("%s %s", format, first[format]))
+	}
+	return &bucketload.Error{Op: op, Code: bucketload.CodeUsage, Message: fmt.Sprintf("the files %s several formats, and a load has one: %s", are, strings.Join(each, ", ")),
+		Hint: fmt.Sprintf("say which: --set format=%s; or leave the others out with --exclude", formats[0])}
 }
 
 // readSamples reads the beginning, middle and end of each object. An object

@@ -67,6 +67,7 @@ func (s *Steps) store(load *bucketload.Load) *source.Store {
 // definition is what the ledger says about a prepared run, and no longer
 // changes.
 type definition struct {
+	run     string
 	load    *bucketload.Load
 	layout  *Layout
 	staging bool
@@ -92,7 +93,7 @@ func (s *Steps) definition(ctx context.Context, run string) (*definition, error)
 	if err != nil {
 		return nil, err
 	}
-	d = &definition{load: r.Load, layout: new(Layout), staging: r.Staging}
+	d = &definition{run: run, load: r.Load, layout: new(Layout), staging: r.Staging}
 	prepared, err := s.Ledger.Columns(ctx, run, d.layout)
 	if err != nil {
 		return nil, err

@@ -89,6 +89,7 @@ func (b *bench) value(sql string, args ...any) string {
 
 func (b *bench) put(name, content string) {
 	b.t.Helper()
+	b.must(os.MkdirAll(filepath.Dir(filepath.Join(b.dir, name)), 0o700))
 	b.must(os.WriteFile(filepath.Join(b.dir, name), []byte(content), 0o600))
 }
 

@@ -263,6 +263,9 @@ func buildError(err error, load *bucketload.Load, run string, step Step) error {
 		if pg.Detail != "" {
 			e.Err = fmt.Errorf("%w: %s", err, pg.Detail)
 		}
+		if pg.Code == "23505" { // unique_violation
+			e.Hint = "keep one of them with on_duplicate: keep_first or keep_last, or let the others go to the rejects with tolerate: {rows: 1%}"
+		}
 		if e.Hint == "" {
 			e.Hint = fmt.Sprintf("look at the rows in %s, mend the data or %s of %s, then load again", bucketload.StagingTable(run), step.Key, load.Key)
 		}

@@ -27,6 +27,9 @@ type Column struct {
 	Type      string // as SQL writes it, with its modifier: numeric(8,2)
 	OID       uint32
 	TypMod    int32
+	Base      Type   // what a domain is over in the end; else the type itself
+	Element   uint32 // OID of an array's elements, which may be a domain; 0: Base is no array
+	Elem      Type   // what that is over
 	NotNull   bool
 	Default   string   // an SQL expression; "" is none
 	Identity  string   // "a" always, "d" by default, "" is none
@@ -126,6 +129,9 @@ func Columns(ctx context.Context, q Queryer, name bucketload.TableName) ([]Colum
 	columns, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Column, err error) {
 		return c, row.Scan(&c.Name, &c.Type, &c.OID, &c.TypMod, &c.NotNull, &c.Default, &c.Identity, &c.Generated, &c.Virtual, &c.Collation, &c.Sequence, &c.Settings)
 	})
+	if err == nil {
+		err = types(ctx, q, name, columns)
+	}
 	return columns, bucketload.DatabaseError("plan", err)
 }
 

@@ -1,6 +1,7 @@
 package table_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -101,6 +102,67 @@ func testCheckTypes(t *testing.T, d *db) {
 	}
 	for _, typ := range []string{"strnig", "text; DROP TABLE x", "int NOT NULL", "int DEFAULT 1", "text)", "", "no.such", "'"} {
 		refused(t, table.CheckTypes(t.Context(), d.Conn, []table.Column{{Name: "c", Type: typ}}), bucketload.CodeUsage, `"c"`)
+	}
+}
+
+// What a column's values are made of, through domains and arrays of any depth.
+func testTypes(t *testing.T, d *db) {
+	d.run(`CREATE TYPE mood AS ENUM ('sad', 'o k', ''); CREATE TYPE nothing AS ENUM (); CREATE TYPE pair AS (a int, b text);
+		CREATE DOMAIN short AS varchar(3) CHECK (VALUE <> 'x'); CREATE DOMAIN shorter AS short NOT NULL; CREATE DOMAIN feeling AS mood;
+		CREATE DOMAIN scores AS numeric(5,2)[]; CREATE DOMAIN words AS shorter[]; CREATE SCHEMA "o ther"; CREATE TYPE "o ther"."E" AS ENUM ('e');
+		CREATE TABLE t (gone int, i int, n numeric(5,2), e mood, e0 nothing, p pair, r int4range, v int2vector, xy point,
+			s short, ss shorter, f feeling, ia int[], va varchar(3)[][], ea mood[], sa shorter[], sc scores, w words, o "o ther"."E", fa feeling[]);
+		ALTER TABLE t DROP gone`)
+	columns, err := table.Columns(t.Context(), d.Conn, named("t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	oid := func(typ string) (oid uint32) {
+		if err := d.QueryRow(t.Context(), `SELECT $1::regtype::oid`, typ).Scan(&oid); err != nil {
+			t.Fatal(err)
+		}
+		return oid
+	}
+	const varchar3, numeric52 = 4 + 3, 4 + (5<<16 | 2)
+	mood := []string{"sad", "o k", ""}
+	want := map[string]struct {
+		base    table.Type
+		element string
+		elem    table.Type
+	}{
+		"i":  {base: table.Type{Name: "integer", Mod: -1, Category: "N"}},
+		"n":  {base: table.Type{Name: "numeric", Mod: numeric52, Category: "N"}},
+		"e":  {base: table.Type{Name: "mood", Mod: -1, Category: "E", Labels: mood}},
+		"e0": {base: table.Type{Name: "nothing", Mod: -1, Category: "E", Labels: []string{}}},
+		"p":  {base: table.Type{Name: "pair", Mod: -1, Category: "C"}},
+		"r":  {base: table.Type{Name: "int4range", Mod: -1, Category: "R"}},
+		"v":  {base: table.Type{Name: "int2vector", Mod: -1, Category: "A"}},
+		"xy": {base: table.Type{Name: "point", Mod: -1, Category: "G"}},
+		"s":  {base: table.Type{Name: "character varying", Mod: varchar3, Category: "S"}},
+		"ss": {base: table.Type{Name: "character varying", Mod: varchar3, Category: "S"}},
+		"f":  {base: table.Type{Name: "mood", Mod: -1, Category: "E", Labels: mood}},
+		"ia": {table.Type{Name: "integer[]", Mod: -1, Category: "A"}, "int", table.Type{Name: "integer", Mod: -1, Category: "N"}},
+		"va": {table.Type{Name: "character varying[]", Mod: varchar3, Category: "A"}, "varchar", table.Type{Name: "character varying", Mod: varchar3, Category: "S"}},
+		"ea": {table.Type{Name: "mood[]", Mod: -1, Category: "A"}, "mood", table.Type{Name: "mood", Mod: -1, Category: "E", Labels: mood}},
+		"sa": {table.Type{Name: "shorter[]", Mod: -1, Category: "A"}, "shorter", table.Type{Name: "character varying", Mod: varchar3, Category: "S"}},
+		"sc": {table.Type{Name: "numeric[]", Mod: numeric52, Category: "A"}, "numeric", table.Type{Name: "numeric", Mod: numeric52, Category: "N"}},
+		"w":  {table.Type{Name: "shorter[]", Mod: -1, Category: "A"}, "shorter", table.Type{Name: "character varying", Mod: varchar3, Category: "S"}},
+		"o":  {base: table.Type{Name: `"o ther"."E"`, Mod: -1, Category: "E", Labels: []string{"e"}}},
+		"fa": {table.Type{Name: "feeling[]", Mod: -1, Category: "A"}, "feeling", table.Type{Name: "mood", Mod: -1, Category: "E", Labels: mood}},
+	}
+	if len(columns) != len(want) {
+		t.Errorf("%d columns, want %d", len(columns), len(want))
+	}
+	for _, c := range columns {
+		w := want[c.Name]
+		w.base.OID = oid(w.base.Name)
+		var element uint32
+		if w.element != "" {
+			element, w.elem.OID = oid(w.element), oid(w.elem.Name)
+		}
+		if !reflect.DeepEqual(c.Base, w.base) || c.Element != element || !reflect.DeepEqual(c.Elem, w.elem) {
+			t.Errorf("%s:\n%+v of %d %+v, want\n%+v of %d %+v", c.Name, c.Base, c.Element, c.Elem, w.base, element, w.elem)
+		}
 	}
 }
 

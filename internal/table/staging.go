@@ -107,3 +107,8 @@ func quoteAll(names []string) string {
 	}
 	return strings.Join(quoted, ", ")
 }
+
+// AddColumnSQL gives the statement that adds a column, for people.
+func AddColumnSQL(name bucketload.TableName, c Column) string {
+	return "ALTER TABLE " + Quote(name) + " ADD COLUMN " + quote(c.Name) + " " + c.Type
+}

@@ -32,6 +32,7 @@ func TestOnPostgres(t *testing.T) {
 		{"Dependents", testDependents},
 		{"Inspect", testInspect},
 		{"CheckTypes", testCheckTypes},
+		{"Types", testTypes},
 		{"Steps", testSteps},
 		{"BuildError", testBuildError},
 		{"SwapKeepsEverything", testSwapKeepsEverything},
