@@ -59,7 +59,7 @@ func (s *sniffer) pick(trials []trial) (trial, error) {
 		}
 	}
 	if len(rivals) > 0 {
-		all := append(rivals, best)
+		all := append([]trial{best}, rivals...)
 		slices.SortStableFunc(all, func(a, b trial) int { return cmp.Compare(b.width(), a.width()) })
 		if all[0].width() <= clearLead*max(1, all[1].width()) {
 			return best, s.unclear(trials)

@@ -162,10 +162,10 @@ func equal(a, b grid) bool {
 }
 
 // TestDialectIsFound writes random tables in random dialects: a verdict gives
-// the table back, and few are refused.
+// the table back, or is one that a load refuses, and few are not found at all.
 func TestDialectIsFound(t *testing.T) {
 	const tables = 2000
-	refused, usual, wrong := 0, 0, 0
+	refused, usual, broken := 0, 0, 0
 	for seed := range uint64(tables) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		g, d := drawGrid(r), drawDialect(r)
@@ -175,19 +175,22 @@ func TestDialectIsFound(t *testing.T) {
 			refused++
 			if len(d.Delimiter) == 1 && strings.Contains(",\t;|", d.Delimiter) && d.Quote == `"` {
 				usual++
-				t.Logf("seed %d, %q %q %q %d: refused: %v\n%.300s", seed, d.Delimiter, d.Quote, d.Escape, d.SkipHead, err, text)
+				t.Logf("seed %d, %q %q %q %d: %v", seed, d.Delimiter, d.Quote, d.Escape, d.SkipHead, err)
 			}
 			continue
 		}
 		read, err := parse(text, got)
 		if err != nil {
-			continue // the load refuses it as well
+			broken++
+			continue
 		}
 		if !got.Header || !equal(read, g) {
-			wrong++
 			t.Errorf("seed %d: wrote %q %q %q %d, got %q %q %q %q %d header %v: %s\n%.400s", seed, d.Delimiter, d.Quote, d.Escape, d.SkipHead,
 				got.Delimiter, got.Quote, got.Escape, got.Comment, got.SkipHead, got.Header, evidence, text)
 		}
 	}
-	t.Logf("%d of %d refused, %d of them with a usual delimiter; %d wrong", refused, tables, usual, wrong)
+	t.Logf("%d refused, %d of them with a usual delimiter and quote, %d found but not to be read, of %d", refused, usual, broken, tables)
+	if refused+broken > tables/10 || usual > tables/100 {
+		t.Errorf("%d of %d refused, %d of them with a usual delimiter and quote", refused, tables, usual)
+	}
 }

@@ -73,10 +73,12 @@ var currencies = [][]byte{[]byte("$"), []byte("€"), []byte("£"), []byte("¥")
 func readFigure(s []byte) (w written, ok bool) {
 	s = trimSign(s)
 	for _, currency := range currencies {
-		s = bytes.TrimPrefix(s, currency)
+		if rest, ok := bytes.CutPrefix(s, currency); ok {
+			s = trimSign(bytes.TrimLeft(rest, " "))
+		}
 		s = bytes.TrimSuffix(s, currency)
 	}
-	s = trimSign(bytes.TrimSuffix(bytes.TrimSpace(s), []byte("%")))
+	s = bytes.TrimSuffix(bytes.TrimSpace(s), []byte("%"))
 	s = bytes.TrimRight(s, " ")
 	if i := bytes.IndexAny(s, "eE"); i > 0 {
 		exponent := trimSign(s[i+1:])
@@ -122,8 +124,8 @@ func judgeGroups(groups []int, marks []byte, zero bool) (w written, ok bool) {
 		return written{decimal: last}, groups[0]+groups[1] > 0
 	case !grouped:
 		return w, false
-	case last == marks[0]:
-		return written{thousands: last}, groups[n] == 3
+	case last == marks[0]: // between blanks, these may as well be several numbers
+		return written{thousands: last}, groups[n] == 3 && last != ' '
 	}
 	return written{decimal: last, thousands: marks[0]}, fraction && groups[n] > 0
 }

@@ -238,9 +238,15 @@ func isName(value []byte) bool {
 // headLines is how many lines the header has: one, and those that follow with
 // words in typed columns and nothing that fits there, or are the same again. One
 // such column suffices behind a blank line, and where any title may look like a
-// header as its words are fields.
+// header as its words are fields. A first line with values in typed columns is
+// no line of a header with several: it may be a row.
 func headLines(r *reading, rows []row, start int, columns []column, delimiter string) int {
 	n := 1
+	for i, c := range r.of(rows[start]) {
+		if i < len(columns) && columns[i].typed() && shapeOf(r.value(c)) == columns[i].main {
+			return 1
+		}
+	}
 	for ; n < mostNames && start+n < len(rows)-1; n++ {
 		row := rows[start+n]
 		if !r.fits(row, len(columns)) {
@@ -298,7 +304,7 @@ func (t *table) nameEvidence(r *reading, rows []row, columns []column) {
 			continue
 		}
 		switch value := r.value(c); {
-		case shapeOf(value) == columns[i].main:
+		case shapeOf(value) == columns[i].main, isName(value) && recurs(r, rows, i):
 			t.values++
 		case isName(value):
 			t.names++
@@ -307,6 +313,16 @@ func (t *table) nameEvidence(r *reading, rows []row, columns []column) {
 	if t.values > 2 && isSeries(r, rows[0], columns) && !isSeries(r, rows[1], columns) {
 		t.names, t.values = t.names+t.values, 0
 	}
+}
+
+// recurs is whether the first row's value in a column is there again, in a row
+// that is not the same throughout: that would be the header again.
+func recurs(r *reading, rows []row, column int) bool {
+	value := r.value(r.of(rows[0])[column])
+	return slices.ContainsFunc(rows[1:], func(row row) bool {
+		return r.fits(row, rows[0].width) && bytes.Equal(r.value(r.of(row)[column]), value) &&
+			!slices.EqualFunc(r.of(row), r.of(rows[0]), func(a, b cell) bool { return bytes.Equal(r.value(a), r.value(b)) })
+	})
 }
 
 // isSeries is whether the values in the typed columns count up or down in equal

@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -71,9 +72,17 @@ func CreateDDL(name bucketload.TableName, columns []Column) string {
 	return b.String()
 }
 
+// maxColumns is how many columns a table may have. Source: PostgreSQL,
+// htup_details.h, MaxHeapAttributeNumber.
+const maxColumns = 1600
+
 // CreateStaging makes the run's staging table. Autovacuum is off on it until
 // the swap: it would only compete with the copies.
 func CreateStaging(ctx context.Context, tx pgx.Tx, run string, columns []Column) error {
+	if len(columns) > maxColumns {
+		return &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage, Message: fmt.Sprintf("the table would have %d columns, and Postgres takes %d", len(columns), maxColumns),
+			Hint: "name those that are wanted under columns:, with unknown: ignore, or rescue to keep the others as jsonb"}
+	}
 	name := bucketload.StagingTable(run)
 	sql := CreateDDL(name, columns) + " WITH (autovacuum_enabled = off)"
 	for _, c := range columns {
