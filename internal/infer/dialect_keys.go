@@ -41,23 +41,24 @@ func (s *sniffer) quotes(trials []trial) (trial, error) {
 	best := trials[0]
 	var rivals []trial
 	for _, t := range trials[1:] {
-		switch gain := t.score - best.score; {
-		case t.Quote == "" && (best.odd() == 0 || best.wrapped() > 0 && t.odd() > 0), t.Quote != "" && t.Escape != `\` && t.Escape != t.Quote && t.escaped() < fewWrapped:
-		case gain > slight && t.Quote == "'" && t.odd() > 0 && t.wrapped() < fewWrapped:
-		case gain > slight:
-			best, rivals = t, nil
-		case gain < -slight, same(t.CSV, best.CSV, s.files):
+		gain := t.score - best.score
+		if !t.mayQuote(&best) || gain < -slight || gain <= slight && same(t.CSV, best.CSV, s.files) {
+			continue
+		}
+		better, doubtful := gain > slight, false
+		switch {
+		case better:
+			better = t.Quote != "'" || t.odd() == 0 || t.wrapped() >= fewWrapped
 		case t.Quote == best.Quote:
-			switch {
-			case t.odd() < best.odd():
-				best, rivals = t, nil
-			case t.Escape == `\` && t.odd()+best.odd() == 0 && best.escaped() == 0 && t.escaped() > 0 && t.lone() == 0:
-				rivals = append(rivals, t)
-			}
-		case t.odd() > 0 || best.wrapped() > 0 && t.wrapped() == 0:
-		case t.Quote == "" && best.odd() > 0, t.wrapped() >= fewWrapped && best.wrapped() == 0:
+			better = t.odd() < best.odd()
+			doubtful = t.Escape == `\` && t.odd()+best.odd() == 0 && best.escaped() == 0 && t.escaped() > 0 && t.lone() == 0
+		case t.odd() == 0:
+			better = best.wrapped() == 0 && (t.Quote == "" || t.wrapped() >= fewWrapped)
+			doubtful = t.wrapped() > 0 && t.wrapped() >= best.wrapped()
+		}
+		if better {
 			best, rivals = t, nil
-		case t.wrapped() >= best.wrapped() && t.wrapped() > 0:
+		} else if doubtful {
 			rivals = append(rivals, t)
 		}
 	}
@@ -75,9 +76,23 @@ func (s *sniffer) quotes(trials []trial) (trial, error) {
 	}, []string{best.Escape, rival.Escape}, "")
 }
 
+// mayQuote is whether there is reason to read as t does and not as the more
+// ordinary other: no quotes at all where quotes are out of place, and not where
+// some enclose fields; an escape other than a backslash where it is used often.
+func (t *trial) mayQuote(other *trial) bool {
+	switch {
+	case t.Quote == "":
+		return other.odd() > 0 && (other.wrapped() == 0 || t.odd() == 0)
+	case t.Escape == `\`, t.Escape == t.Quote:
+		return true
+	}
+	return t.escaped() >= fewWrapped
+}
+
 // commented is whether the dialect with comments is the better one: there are
 // some among the rows, or not as many before the header in every file, and next
-// to no row begins as they do, the header in no file. What stands before the header only is skipped.
+// to no row begins as they do, the header in no file. What stands before the
+// header only is skipped.
 func commented(plain, best, t *trial) bool {
 	mark := slices.Index(commentMarks[:], t.Comment)
 	rows, all := plain.sum(func(p table) int { return p.marked[mark] }), t.sum(func(p table) int { return p.notes })
