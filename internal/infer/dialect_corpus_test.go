@@ -120,7 +120,8 @@ func TestPollockDialects(t *testing.T) {
 				s.add(t, name, head[:min(len(head), 48<<10)], want)
 			}
 			if s.files == 0 {
-				t.Skip("this corpus has no parameters")
+				t.Log("this corpus has no parameters")
+				return
 			}
 			for _, key := range scored {
 				share := float64(s.right[key]) / float64(s.files)

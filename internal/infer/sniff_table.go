@@ -304,7 +304,7 @@ func (t *table) nameEvidence(r *reading, rows []row, columns []column) {
 			continue
 		}
 		switch value := r.value(c); {
-		case shapeOf(value) == columns[i].main, isName(value) && recurs(r, rows, i):
+		case shapeOf(value) == columns[i].main, isName(value) && recurs(r, rows, columns, i):
 			t.values++
 		case isName(value):
 			t.names++
@@ -316,12 +316,19 @@ func (t *table) nameEvidence(r *reading, rows []row, columns []column) {
 }
 
 // recurs is whether the first row's value in a column is there again, in a row
-// that is not the same throughout: that would be the header again.
-func recurs(r *reading, rows []row, column int) bool {
+// that has a value of its kind in a typed column: others may be the header again.
+func recurs(r *reading, rows []row, columns []column, column int) bool {
 	value := r.value(r.of(rows[0])[column])
 	return slices.ContainsFunc(rows[1:], func(row row) bool {
-		return r.fits(row, rows[0].width) && bytes.Equal(r.value(r.of(row)[column]), value) &&
-			!slices.EqualFunc(r.of(row), r.of(rows[0]), func(a, b cell) bool { return bytes.Equal(r.value(a), r.value(b)) })
+		if !r.fits(row, len(columns)) || !bytes.Equal(r.value(r.of(row)[column]), value) {
+			return false
+		}
+		for i, c := range columns {
+			if c.typed() && shapeOf(r.value(r.of(row)[i])) == c.main {
+				return true
+			}
+		}
+		return false
 	})
 }
 
