@@ -34,21 +34,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(temptest.Run(m)) }
 
-// corpus gives the path of a set of the corpus. The test is skipped where it
-// is not here.
-func corpus(t *testing.T, set string) string {
-	t.Helper()
-	dir := os.Getenv("BUCKETLOAD_CORPUS")
-	if dir == "" {
-		t.Skip("BUCKETLOAD_CORPUS is not set: the folder that has corpus/ in it")
-	}
-	path := filepath.Join(dir, "corpus", set)
-	if _, err := os.Stat(path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 var raced bool // the race detector is on
 
 // slow skips a test of hundreds of loads where the race detector would make

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
 // peerCase is a load of another loader, said in our keys: in the files' folder
@@ -62,7 +64,7 @@ var pgloaderCases = []peerCase{
 // the corpus, and whose loads change no values on the way.
 func TestPgloader(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(corpus(t, "pgloader-clojure-tests"), "csv")
+	dir := temptest.Corpus(t, "corpus/pgloader-clojure-tests/csv")
 	c := newCourt(t)
 	passed := make([]bool, len(pgloaderCases))
 	each(t, pgloaderCases, func(p peerCase) string { return p.name }, func(t *testing.T, i int, p peerCase) {
@@ -97,7 +99,7 @@ quotes inside of fields that do not begin with one, which is refused here.`, cou
 // lispLoads are those of its older suite, whose expectations are in COPY's format.
 func lispLoads(t *testing.T, c *court) (passed []bool) {
 	t.Helper()
-	dir := corpus(t, "pgloader-lisp-tests")
+	dir := temptest.Corpus(t, "corpus/pgloader-lisp-tests")
 	for _, p := range []struct{ files, keys, query, out string }{
 		{"track.csv", byColumns + "columns: {trackid: int, track: text, album: text, mediatype: text, genre: text, composer: text, milliseconds: bigint, bytes: bigint, unitprice: numeric}", "SELECT * FROM t", "csv-guess.out"},
 		{"matching-*.csv", byColumns + "columns: {id: int, field: text}", "SELECT * FROM t ORDER BY id", "csv-filename-pattern.out"},
@@ -163,7 +165,7 @@ var bulkloadCases = []peerCase{
 // compared with the table that one of its loads, or several in a row, printed.
 func TestPgBulkload(t *testing.T) {
 	t.Parallel()
-	dir := corpus(t, "pg_bulkload")
+	dir := temptest.Corpus(t, "corpus/pg_bulkload")
 	c := newCourt(t)
 	passed := make([]bool, len(bulkloadCases))
 	each(t, bulkloadCases, func(p peerCase) string { return p.name }, func(t *testing.T, i int, p peerCase) {

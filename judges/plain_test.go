@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
 // TestOtherSuites loads what CSV the suites of other tools have, without a word
@@ -26,7 +28,7 @@ func TestOtherSuites(t *testing.T) {
 	for _, set := range []struct{ name, dir string }{
 		{"DuckDB", "duckdb-csv"}, {"csvkit", "csvkit"}, {"Frictionless", "frictionless"},
 	} {
-		names := files(t, corpus(t, set.dir), "*.csv", "*.tsv", "*.csv.gz", "*.csv.bz2", "*.csv.zst", "*.csv.xz")
+		names := files(t, temptest.Corpus(t, "corpus/"+set.dir), "*.csv", "*.tsv", "*.csv.gz", "*.csv.bz2", "*.csv.zst", "*.csv.xz")
 		type outcome struct{ plain, same, loaded bool }
 		outcomes := make([]outcome, len(names))
 		each(t, names, func(path string) string { return set.dir + "/" + filepath.Base(path) }, func(t *testing.T, i int, path string) {

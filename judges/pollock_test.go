@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
 // pollution is what the benchmark says of a polluted file.
@@ -83,7 +85,7 @@ var pollockWhole = struct{ given, sniffed, weightedGiven, weightedSniffed float6
 const floorGiven, floorSniffed = 9.5, 9.0
 
 func TestPollock(t *testing.T) {
-	dir := filepath.Join(corpus(t, "pollock-polluted"), "polluted_files")
+	dir := temptest.Corpus(t, "corpus/pollock-polluted/polluted_files")
 	if own := os.Getenv("BUCKETLOAD_POLLOCK"); own != "" {
 		dir = own
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
 // asText are the keys that change as little as there is to change.
@@ -22,7 +24,7 @@ var spectrumSlips = strings.NewReplacer("\r\n", "\n", "1234567890", "2095257564"
 // TestCSVSpectrum loads the files of csv-spectrum without a word about them.
 func TestCSVSpectrum(t *testing.T) {
 	t.Parallel()
-	dir := corpus(t, "csv-spectrum")
+	dir := temptest.Corpus(t, "corpus/csv-spectrum")
 	c := newCourt(t)
 	names := files(t, filepath.Join(dir, "csvs"), "*.csv")
 	passed := make([]bool, len(names))
@@ -85,7 +87,7 @@ const strayQuotes = "test.csv"
 // data file, settings, and the records that come of it.
 func TestCommonsCSV(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(corpus(t, "commons-csv"), "org/apache/commons/csv/CSVFileParser")
+	dir := temptest.Corpus(t, "corpus/commons-csv/org/apache/commons/csv/CSVFileParser")
 	c := newCourt(t)
 	controls := files(t, dir, "test*.txt")
 	passed := make([]bool, len(controls))
@@ -186,7 +188,7 @@ var jsonElsewise = map[string]string{
 // that tolerates any number of failed files.
 func TestJSONTestSuite(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(corpus(t, "JSONTestSuite"), "test_parsing")
+	dir := temptest.Corpus(t, "corpus/JSONTestSuite/test_parsing")
 	c := newCourt(t)
 	names := files(t, dir, "*.json")
 	v := c.ask(t, "", "format: json\ncolumns: {value: {from: $, type: json}}\nlineage: [_file, _line]\ntolerate: {files: 100%}\nmax_concurrency: 2",
@@ -267,7 +269,7 @@ var parquetElsewise = map[string]string{
 // what is damaged is an error.
 func TestParquetTesting(t *testing.T) {
 	t.Parallel()
-	dir := corpus(t, "parquet-testing")
+	dir := temptest.Corpus(t, "corpus/parquet-testing")
 	c := newCourt(t)
 	good, bad := files(t, filepath.Join(dir, "data"), "*.parquet"), files(t, filepath.Join(dir, "bad_data"), "*.parquet")
 	loaded := make([]bool, len(good)+len(bad))

@@ -178,7 +178,7 @@ func (a *account) value(sql string) (v string) {
 // and gives the number of their rows.
 func (a *account) someOfTheYear(table string, files int) (rows int64) {
 	a.t.Helper()
-	f, err := os.Open(filepath.Join(corpus(a.t), "gsod-2022.tar.zst"))
+	f, err := os.Open(temptest.Corpus(a.t, "gsod-2022.tar.zst"))
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func (a *account) crash() {
 // the form of the system that bucketload succeeds, over the built bootstrap:
 // real files, of which the first try fails, is cleaned up, and is tried again.
 func TestMachineOnLambda(t *testing.T) {
-	corpus(t)
+	temptest.Corpus(t, "gsod-2022.tar.zst")
 	moto := temptest.Moto(t)
 	bootstrap := filepath.Join(t.TempDir(), "bootstrap")
 	if out, err := exec.Command("go", "build", "-o", bootstrap, ".").CombinedOutput(); err != nil {

@@ -28,19 +28,6 @@ import (
 	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
-// corpus is the directory of the test data, or the test is skipped.
-func corpus(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("BUCKETLOAD_CORPUS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "gsod-2022.tar.zst")); err != nil {
-		t.Skip("the real year is not here: BUCKETLOAD_CORPUS names the directory of gsod-2022.tar.zst")
-	}
-	return dir
-}
-
 // binary builds the program as users have it.
 func binary(t *testing.T) string {
 	t.Helper()
@@ -102,7 +89,7 @@ const (
 // TestRealYear loads all of it, from S3 typed and from disk as text with the
 // names of the system that this one goes back to.
 func TestRealYear(t *testing.T) {
-	dir := unpack(t, filepath.Join(corpus(t), "gsod-2022.tar.zst"))
+	dir := unpack(t, temptest.Corpus(t, "gsod-2022.tar.zst"))
 	program := binary(t)
 	dsn := temptest.Database(t, 0)
 	s3, err := temp.StartS3(temp.S3Options{})

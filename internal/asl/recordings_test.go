@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,32 +13,11 @@ import (
 
 	"github.com/bucketload/bucketload/internal/asl"
 	"github.com/bucketload/bucketload/internal/asl/expr"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
-// recordings are executions of state machines as the service itself answered
-// them: in the directory that BUCKETLOAD_CORPUS names, else in one named shared
-// beside the repository.
-func recordings(t *testing.T) []byte {
-	t.Helper()
-	root := os.Getenv("BUCKETLOAD_CORPUS")
-	if root == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for ; root == "" && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				root = filepath.Join(filepath.Dir(dir), "shared")
-			}
-		}
-	}
-	data, err := os.ReadFile(filepath.Join(root, "asl-recordings", "cases.json"))
-	if err != nil {
-		t.Skip("no recordings: set BUCKETLOAD_CORPUS to a directory that holds asl-recordings/cases.json")
-	}
-	return data
-}
-
+// TestRecordings executes state machines whose executions were recorded on the
+// service itself.
 func TestRecordings(t *testing.T) {
 	var cases []struct {
 		Name              string
@@ -50,7 +28,11 @@ func TestRecordings(t *testing.T) {
 			Events        []asl.EventType
 		}
 	}
-	if err := json.Unmarshal(recordings(t), &cases); err != nil {
+	data, err := os.ReadFile(temptest.Corpus(t, "asl-recordings/cases.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &cases); err != nil {
 		t.Fatal(err)
 	}
 	if len(cases) == 0 {

@@ -12,24 +12,8 @@ import (
 	"testing"
 
 	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
-
-// corpus is a directory of real files: in BUCKETLOAD_CORPUS, else in a
-// directory named shared beside the repository.
-func corpus(t *testing.T, sub string) string {
-	t.Helper()
-	root := os.Getenv("BUCKETLOAD_CORPUS")
-	for dir := ".."; root == "" && len(dir) < 30; dir = filepath.Join("..", dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			root = filepath.Join(dir, "..", "shared")
-		}
-	}
-	found := filepath.Join(root, "corpus", sub)
-	if _, err := os.Stat(found); err != nil {
-		t.Skipf("no corpus: set BUCKETLOAD_CORPUS to a directory that holds corpus/%s", sub)
-	}
-	return found
-}
 
 func glob(t *testing.T, pattern ...string) []string {
 	t.Helper()
@@ -77,7 +61,7 @@ func values(c *CSV) (rows [][]string, err error) {
 }
 
 func TestSpectrum(t *testing.T) {
-	dir := corpus(t, "csv-spectrum")
+	dir := temptest.Corpus(t, "corpus/csv-spectrum")
 	for _, path := range glob(t, dir, "csvs", "*.csv") {
 		name := strings.TrimSuffix(filepath.Base(path), ".csv")
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +97,7 @@ func TestSpectrum(t *testing.T) {
 // Pollock has 100 ways to spoil a file. Each must be read as it is meant, given
 // how it was written, or be refused: never read as something else.
 func TestPollock(t *testing.T) {
-	dir := filepath.Join(corpus(t, "pollock-polluted"), "polluted_files")
+	dir := temptest.Corpus(t, "corpus/pollock-polluted/polluted_files")
 	accepted := 0
 	for _, path := range glob(t, dir, "csv", "*.csv") {
 		name := filepath.Base(path)

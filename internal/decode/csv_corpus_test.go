@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
 var control = regexp.MustCompile(`^(\d+):\[(.*?)\](#.*)?$`)
@@ -20,7 +21,7 @@ var control = regexp.MustCompile(`^(\d+):\[(.*?)\](#.*)?$`)
 // read alike or refused: those of another width, and those with blanks before a
 // quote, which commons-csv takes for a part of the value.
 func TestCommonsCSV(t *testing.T) {
-	dir := filepath.Join(corpus(t, "commons-csv"), "org/apache/commons/csv/CSVFileParser")
+	dir := temptest.Corpus(t, "corpus/commons-csv/org/apache/commons/csv/CSVFileParser")
 	for _, path := range glob(t, dir, "test*.txt") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			head, rest, _ := strings.Cut(string(read(t, path)), "\n")
@@ -83,7 +84,7 @@ func TestStrangeFiles(t *testing.T) {
 	for _, set := range []string{"duckdb-csv", "arrow-testing/csv", "csvkit", "frictionless", "openflights", "world-cities"} {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
-			err := filepath.WalkDir(corpus(t, set), func(path string, entry fs.DirEntry, err error) error {
+			err := filepath.WalkDir(temptest.Corpus(t, "corpus/"+set), func(path string, entry fs.DirEntry, err error) error {
 				if err != nil || entry.IsDir() {
 					return err
 				}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
 // readJSON reads all records of data with the columns that a sample of them has.
@@ -49,7 +50,7 @@ func readJSON(data []byte, records string) (names []string, rows [][]bucketload.
 // TestJSONTestSuite reads what must be read and refuses what must not, and says
 // what becomes of what the standard leaves open.
 func TestJSONTestSuite(t *testing.T) {
-	dir := filepath.Join(corpus(t, "JSONTestSuite"), "test_parsing")
+	dir := temptest.Corpus(t, "corpus/JSONTestSuite/test_parsing")
 	streams := map[string]string{ // no one document, but a file of records all the same
 		"n_single_space.json":               "an empty file",
 		"n_structure_no_data.json":          "an empty file",
@@ -89,7 +90,7 @@ func TestJSONTestSuite(t *testing.T) {
 func TestJSONCorpus(t *testing.T) {
 	seen := 0
 	for _, set := range []string{"simdjson-data", "duckdb-json", "vega-datasets", "pg_lake"} {
-		err := filepath.WalkDir(corpus(t, set), func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(temptest.Corpus(t, "corpus/"+set), func(path string, d fs.DirEntry, err error) error {
 			if format, _ := FormatOf(path); err != nil || d.IsDir() || format != bucketload.FormatJSON {
 				return err
 			}

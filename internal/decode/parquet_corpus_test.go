@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
 // notRead says which good files are not read, and why.
@@ -68,7 +69,7 @@ func parquetPaths(t *testing.T, dir string) (paths []string) {
 // incorrect_map_schema, which Arrow refuses.
 func TestParquetGood(t *testing.T) {
 	for _, set := range []string{"parquet-testing/data", "duckdb-parquet", "arrow-testing/parquet", "frictionless"} {
-		for _, path := range parquetPaths(t, corpus(t, set)) {
+		for _, path := range parquetPaths(t, temptest.Corpus(t, "corpus/"+set)) {
 			name := filepath.Base(path)
 			t.Run(set+"/"+name, func(t *testing.T) {
 				got, err := summary(read(t, path))
@@ -94,7 +95,7 @@ func TestParquetGood(t *testing.T) {
 }
 
 func TestParquetBad(t *testing.T) {
-	for _, path := range parquetPaths(t, corpus(t, "parquet-testing/bad_data")) {
+	for _, path := range parquetPaths(t, temptest.Corpus(t, "corpus/parquet-testing/bad_data")) {
 		name := filepath.Base(path)
 		t.Run(name, func(t *testing.T) {
 			got, err := summary(read(t, path))
@@ -116,7 +117,7 @@ func TestParquetBad(t *testing.T) {
 
 // Some files have what they hold beside them as CSV.
 func TestParquetExpected(t *testing.T) {
-	dir := corpus(t, "parquet-testing/data")
+	dir := temptest.Corpus(t, "corpus/parquet-testing/data")
 	for _, name := range []string{"delta_binary_packed", "delta_byte_array", "delta_encoding_optional_column", "delta_encoding_required_column"} {
 		t.Run(name, func(t *testing.T) {
 			lines, err := csv.NewReader(bytes.NewReader(read(t, filepath.Join(dir, name+"_expect.csv")))).ReadAll()
@@ -144,7 +145,7 @@ func TestParquetExpected(t *testing.T) {
 
 // Columns that hold the same in two encodings.
 func TestParquetByteStreamSplit(t *testing.T) {
-	p := openParquet(t, read(t, filepath.Join(corpus(t, "parquet-testing/data"), "byte_stream_split_extended.gzip.parquet")))
+	p := openParquet(t, read(t, temptest.Corpus(t, "corpus/parquet-testing/data/byte_stream_split_extended.gzip.parquet")))
 	for {
 		row, err := p.Next()
 		if err == io.EOF {
@@ -163,7 +164,7 @@ func TestParquetByteStreamSplit(t *testing.T) {
 
 // Of a file some columns of which are encrypted the others are read.
 func TestParquetPartlyEncrypted(t *testing.T) {
-	p := openParquet(t, read(t, filepath.Join(corpus(t, "parquet-testing/data"), "encrypt_columns_plaintext_footer.parquet.encrypted")))
+	p := openParquet(t, read(t, temptest.Corpus(t, "corpus/parquet-testing/data/encrypt_columns_plaintext_footer.parquet.encrypted")))
 	if err := p.Select([]ParquetField{{Path: "int32_field"}, {Path: "boolean_field"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +178,7 @@ func TestParquetPartlyEncrypted(t *testing.T) {
 // error, and none is a panic even of ours.
 func TestParquetSpoilt(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, path := range slices.Concat(parquetPaths(t, corpus(t, "parquet-testing/data")), parquetPaths(t, corpus(t, "parquet-testing/bad_data"))) {
+	for _, path := range slices.Concat(parquetPaths(t, temptest.Corpus(t, "corpus/parquet-testing/data")), parquetPaths(t, temptest.Corpus(t, "corpus/parquet-testing/bad_data"))) {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

@@ -12,30 +12,8 @@ import (
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/infer"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
-
-// corpus is the directory with real files: BUCKETLOAD_CORPUS, else a directory
-// named shared beside the repository.
-func corpus(t *testing.T, sub string) string {
-	t.Helper()
-	root := os.Getenv("BUCKETLOAD_CORPUS")
-	if root == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for ; root == "" && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				root = filepath.Join(filepath.Dir(dir), "shared")
-			}
-		}
-	}
-	found := filepath.Join(root, "corpus", sub)
-	if _, err := os.Stat(found); err != nil {
-		t.Skipf("no corpus: set BUCKETLOAD_CORPUS to a directory that holds corpus/%s", sub)
-	}
-	return found
-}
 
 // survey reads files as the program would: the dialect from the first bytes,
 // then every row of up to limit from head, middle and tail.
@@ -113,7 +91,7 @@ func byName(t *testing.T, columns []infer.Column) map[string]infer.Column {
 }
 
 func TestGSOD(t *testing.T) {
-	dir := corpus(t, "gsod-share")
+	dir := temptest.Corpus(t, "corpus/gsod-share")
 	paths, _ := filepath.Glob(filepath.Join(dir, "2022", "*.csv"))
 	dialect, s := survey(t, paths, withHeader, infer.Options{LowerCase: true})
 	if dialect.Delimiter != "," {
@@ -176,7 +154,7 @@ func TestRealTypes(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.set+"/"+test.glob, func(t *testing.T) {
-			paths, _ := filepath.Glob(filepath.Join(corpus(t, test.set), test.glob))
+			paths, _ := filepath.Glob(filepath.Join(temptest.Corpus(t, "corpus/"+test.set), test.glob))
 			dialect, s := survey(t, paths, test.given, infer.Options{LowerCase: true})
 			if dialect.Delimiter != test.delimiter {
 				t.Errorf("delimiter %q, want %q", dialect.Delimiter, test.delimiter)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/infer"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
 // everything is open, as where nobody has set a key of csv.
@@ -100,7 +101,7 @@ func TestPollockDialects(t *testing.T) {
 	} {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
-			dir := corpus(t, set)
+			dir := temptest.Corpus(t, "corpus/"+set)
 			paths, _ := filepath.Glob(filepath.Join(dir, "parameters", "*_parameters.json"))
 			s := score{right: map[string]int{}}
 			for _, path := range paths {
@@ -164,7 +165,7 @@ func TestRealDialects(t *testing.T) {
 		t.Run(test.set+"/"+test.glob, func(t *testing.T) {
 			t.Parallel()
 			want := dialect(test.change)
-			paths, _ := filepath.Glob(filepath.Join(corpus(t, test.set), test.glob))
+			paths, _ := filepath.Glob(filepath.Join(temptest.Corpus(t, "corpus/"+test.set), test.glob))
 			var heads [][]byte
 			same := 0
 			for _, path := range paths {
@@ -199,7 +200,7 @@ func TestNastyFiles(t *testing.T) {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
 			refused, files := 0, 0
-			err := filepath.WalkDir(corpus(t, set), func(path string, entry os.DirEntry, err error) error {
+			err := filepath.WalkDir(temptest.Corpus(t, "corpus/"+set), func(path string, entry os.DirEntry, err error) error {
 				if err != nil || entry.IsDir() || !slices.Contains([]string{".csv", ".tsv", ".dat"}, strings.ToLower(filepath.Ext(path))) {
 					return err
 				}

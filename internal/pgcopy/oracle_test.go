@@ -72,7 +72,7 @@ var written = []struct{ typ, pattern, refused string }{
 }
 
 // TestOracle has Postgres' own parsing judge ours: what is taken here has the
-// value that Postgres gives it, and what Postgres writes is taken.
+// value that Postgres gives it, and what Postgres writes and reads is taken.
 func TestOracle(t *testing.T) {
 	seed := rand.Int()
 	for _, major := range temptest.Majors(t) {
@@ -108,12 +108,12 @@ func oracle(t *testing.T, conn *pgx.Conn, typ, pattern, refused string, seed int
 	}
 	canonical := judge(t, conn, column, values)
 	known := regexp.MustCompile(refused)
-	for _, s := range canonical {
+	// Postgres refuses some of what it writes: 23:23:00-16, of 23:23X16.
+	for _, s := range judge(t, conn, column, canonical) {
 		if _, err := encodeOne(Text, column, s); err != nil && s != "" && (refused == "" || !known.MatchString(s)) {
 			t.Errorf("%q, as Postgres writes it, is refused: %v", s, err)
 		}
 	}
-	judge(t, conn, column, canonical)
 }
 
 // spoilt is s with a byte more, less, or another one.

@@ -13,27 +13,10 @@ import (
 	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
-// corpus is a directory of real files: in BUCKETLOAD_CORPUS, else in a
-// directory named shared beside the repository.
-func corpus(t *testing.T, sub string) string {
-	t.Helper()
-	root := os.Getenv("BUCKETLOAD_CORPUS")
-	for dir := ".."; root == "" && len(dir) < 30; dir = filepath.Join("..", dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			root = filepath.Join(dir, "..", "shared")
-		}
-	}
-	found := filepath.Join(root, "corpus", sub)
-	if _, err := os.Stat(found); err != nil {
-		t.Skipf("no corpus: set BUCKETLOAD_CORPUS to a directory that holds corpus/%s", sub)
-	}
-	return found
-}
-
 // dailyReports gives the files of the COVID-19 daily reports by name, and what
 // encoding/csv makes of them: rows, and sums by header.
 func dailyReports(t *testing.T) (files map[string]string, rows int, sums map[string]float64) {
-	dir := corpus(t, "covid19-csse-original")
+	dir := temptest.Corpus(t, "corpus/covid19-csse-original")
 	files, sums = map[string]string{}, map[string]float64{}
 	for _, glob := range []string{"csse_covid_19_daily_reports/*.csv", "archived_data/archived_daily_case_updates/*.csv"} {
 		paths, err := filepath.Glob(filepath.Join(dir, glob))

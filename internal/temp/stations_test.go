@@ -4,11 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/csv"
-	"errors"
-	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/bucketload/bucketload/internal/temp"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
 func TestStationsAreWhatTheTruthSays(t *testing.T) {
@@ -143,7 +141,7 @@ func TestCorruptStation(t *testing.T) {
 
 // TestStationsLookReal compares the columns and their widths with real files.
 func TestStationsLookReal(t *testing.T) {
-	r, err := os.Open(filepath.Join(corpus(t), "gsod-2022.tar.zst"))
+	r, err := os.Open(temptest.Corpus(t, "gsod-2022.tar.zst"))
 	if err != nil {
 		t.Skip("no gsod-2022.tar.zst in the corpus")
 	}
@@ -196,28 +194,4 @@ func addWidths(widths map[string]map[int]bool, rows []map[string]string) {
 			widths[column][len(value)] = true
 		}
 	}
-}
-
-// corpus finds the folder of real data: BUCKETLOAD_CORPUS, or ../shared beside
-// the repository.
-func corpus(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("BUCKETLOAD_CORPUS"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		shared := filepath.Join(filepath.Dir(dir), "shared")
-		if _, err := os.Stat(shared); err == nil {
-			return shared
-		}
-	}
-	t.Skip("no real data: set BUCKETLOAD_CORPUS")
-	return ""
 }
