@@ -27,9 +27,9 @@ const (
 	exitPartial = 3
 )
 
-const long = `bucketload loads many files (CSV, plain or compressed) from S3 or disk into a
-Postgres table: in parallel, every row once, into a staging table that then
-takes the live table's place in one transaction.
+const long = `bucketload loads many files (CSV, JSON or Parquet, plain or compressed) from S3
+or disk into a Postgres table: in parallel, every row once, into a staging table
+that then takes the live table's place in one transaction.
 
 Exit codes:
   0  loaded
