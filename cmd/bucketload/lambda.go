@@ -33,7 +33,7 @@ func onLambda() bool { return lambda.Here() && filepath.Base(os.Args[0]) == "boo
 // serveLambda is main on Lambda, where the deployment's Handler says which step
 // this process is. Its settings are in the environment:
 //
-//	BUCKETLOAD_TO               the target, as anywhere; TLS is required unless it says otherwise
+//	BUCKETLOAD_TO               the target, as anywhere
 //	BUCKETLOAD_CONFIG           s3:// URI of a bucketload.yaml; may be empty
 //	BUCKETLOAD_SOURCE           source where the configuration says none: s3:// URI with a folder per table
 //	BUCKETLOAD_MAX_CONCURRENCY  max_concurrency where the configuration says none
@@ -74,7 +74,7 @@ func (f *function) call(ctx context.Context, event json.RawMessage) (json.RawMes
 // connect opens the target, with a connection for what the step does and one
 // for the ledger.
 func (f *function) connect(ctx context.Context) error {
-	pool, err := openTarget(ctx, "", nil, "require", 0)
+	pool, err := openTarget(ctx, "", nil, 0)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (a *app) readFile() (*config.File, error) {
 
 // connect opens the target database for so many batches at once.
 func (a *app) connect(ctx context.Context, f *config.File, concurrency int) (*steps.Steps, func(), error) {
-	pool, err := openTarget(ctx, a.to, f, "", concurrency)
+	pool, err := openTarget(ctx, a.to, f, concurrency)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,14 +43,13 @@ func (a *app) connect(ctx context.Context, f *config.File, concurrency int) (*st
 }
 
 // openTarget connects to the target that to, the file (nil for none) or the
-// environment names, for so many batches at once. sslmode is for where nothing
-// gives one: "" is libpq's, prefer.
-func openTarget(ctx context.Context, to string, f *config.File, sslmode string, concurrency int) (*pgxpool.Pool, error) {
+// environment names, for so many batches at once.
+func openTarget(ctx context.Context, to string, f *config.File, concurrency int) (*pgxpool.Pool, error) {
 	dsn, err := config.Target(ctx, to, f)
 	if err != nil {
 		return nil, err
 	}
-	target, err := config.ParseTarget(ctx, dsn, sslmode)
+	target, err := config.ParseTarget(ctx, dsn)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +74,10 @@ func explainConnect(target *config.Connection, err error) error {
 		e.Code = bucketload.CodeConnect
 	}
 	refusal, ok := errors.AsType[*pgconn.PgError](err)
+	_, unreached := errors.AsType[net.Error](err)
 	switch {
+	case target.VerifiesByDefault && !ok && !unreached: // no TLS there, or a certificate that cannot be verified
+		e.Hint = "servers elsewhere must have TLS with a certificate that can be verified: name its authority with sslrootcert=FILE, or say what you trust: sslmode=require (encrypted, not verified) or sslmode=disable"
 	case ok && strings.HasPrefix(refusal.Code, "28") && target.BeforeConnect != nil: // invalid authorization, by IAM
 		e.Hint = "GRANT rds_iam TO the role, switch on IAM authentication of the database, and allow rds-db:connect on arn:aws:rds-db:REGION:ACCOUNT:dbuser:RESOURCE/USER"
 	case e.Hint == "":

@@ -9,6 +9,9 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +41,7 @@ func TestTargetInSSM(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("BUCKETLOAD_TO", "ssm:/prod/dsn")
-	pool, err := openTarget(t.Context(), "", nil, "require", 1)
+	pool, err := openTarget(t.Context(), "", nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,20 +65,34 @@ func TestTargetWithTLS(t *testing.T) {
 		t.Setenv(name, value)
 	}
 
+	// The same server by an address that is not known to be this machine's.
+	elsewhere := strings.Replace(silent, "127.0.0.1", "0.0.0.0", 1)
+	root := filepath.Join(t.TempDir(), "root.pem")
 	tests := []struct {
-		name, dsn, sslmode string
-		withoutTLS         string // what is wrong where the server has no TLS; "": nothing
-		withTLS            string
+		name, dsn  string
+		withoutTLS string // what is wrong where the server has no TLS; "": nothing
+		withTLS    string
+		hint       string // of either
 	}{
-		{"libpq's default", silent, "", "", ""},
-		{"required by default", silent, "require", "server refused TLS", ""},
-		{"a given mode is respected", silent + "?sslmode=disable", "require", "", ""},
-		{"a certificate that nobody vouches for", silent + "?sslmode=verify-full", "", "server refused TLS", "certificate"},
-		{"a token instead of the password", silent + "?rds_iam=on", "", "server refused TLS", "28P01"},
+		{"libpq's default, on this machine", silent, "", "", ""},
+		{"verified elsewhere", elsewhere, "server refused TLS", "certificate", "sslrootcert=FILE"},
+		{"verified by an authority", elsewhere + "?sslrootcert=" + root, "server refused TLS", "", "sslrootcert=FILE"},
+		{"encrypted will do", elsewhere + "?sslmode=require", "server refused TLS", "", ""},
+		{"a given mode is respected", elsewhere + "?sslmode=disable", "", "", ""},
+		{"a certificate that nobody vouches for", silent + "?sslmode=verify-full", "server refused TLS", "certificate", ""},
+		{"a token instead of the password", silent + "?rds_iam=on", "server refused TLS", "28P01", ""},
+		{"nobody is there", "postgres://u@0.0.0.0:1/db", "refused", "refused", "reachable"},
 	}
 	for _, tls := range []bool{false, true} {
+		authority, err := os.ReadFile("../../internal/config/rds.pem") // any
 		if tls {
-			switchOnTLS(t, server)
+			authority = switchOnTLS(t, server)
+		}
+		if err == nil {
+			err = os.WriteFile(root, authority, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		for _, tt := range tests {
 			t.Run(fmt.Sprintf("%s/%v", tt.name, tls), func(t *testing.T) {
@@ -83,14 +100,18 @@ func TestTargetWithTLS(t *testing.T) {
 				if tls {
 					wrong = tt.withTLS
 				}
-				pool, err := openTarget(t.Context(), tt.dsn, nil, tt.sslmode, 1)
+				pool, err := openTarget(t.Context(), tt.dsn, nil, 1)
 				if err == nil {
 					pool.Close()
 				}
 				if (err == nil) != (wrong == "") || err != nil && (!strings.Contains(err.Error(), wrong) || strings.Contains(err.Error(), password)) {
 					t.Errorf("got %v, want %q", err, wrong)
 				}
-				if wrong == "28P01" && !strings.Contains(bucketload.AsError(err).Hint, "GRANT rds_iam") {
+				hint := tt.hint
+				if wrong == "28P01" {
+					hint = "GRANT rds_iam"
+				}
+				if err != nil && !strings.Contains(bucketload.AsError(err).Hint, hint) {
 					t.Errorf("hint: %s", bucketload.AsError(err).Hint)
 				}
 			})
@@ -98,14 +119,15 @@ func TestTargetWithTLS(t *testing.T) {
 	}
 }
 
-// switchOnTLS gives a server a certificate, which has to be in files of its own.
-func switchOnTLS(t *testing.T, server *temp.Postgres) {
+// switchOnTLS gives a server a certificate of its own, in files that only it
+// can write, and gives it in PEM.
+func switchOnTLS(t *testing.T, server *temp.Postgres) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4zero}}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -143,4 +165,5 @@ func switchOnTLS(t *testing.T, server *temp.Postgres) {
 		}
 		_ = probe.Close(t.Context())
 	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})
 }

@@ -130,7 +130,7 @@ func TestReferencesToAWS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := ParseTarget(t.Context(), got, "")
+	c, err := ParseTarget(t.Context(), got)
 	if err != nil || c.Password != `hun'ter\2 ` || Redact(c.ConnConfig) != "db.example:6543/d b as u" {
 		t.Errorf("got %s with %q, %v", Redact(c.ConnConfig), c.Password, err)
 	}
@@ -256,7 +256,7 @@ func TestDatabaseSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := ParseTarget(t.Context(), dsn, "")
+		c, err := ParseTarget(t.Context(), dsn)
 		if err != nil {
 			t.Fatalf("%s: %v", dsn, err)
 		}

@@ -2,13 +2,10 @@ package config
 
 import (
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/bucketload/bucketload"
@@ -25,7 +22,7 @@ func TestTokens(t *testing.T) {
 		"postgres://u:old@db.example:6543/db?rds_iam=on&sslmode=verify-full":                             "us-east-1",
 		"postgres://u@db.c1a2b3.eu-west-1.rds.amazonaws.com/db?sslmode=require&rds_iam=on&search_path=s": "eu-west-1",
 	} {
-		c, err := ParseTarget(t.Context(), dsn, "")
+		c, err := ParseTarget(t.Context(), dsn)
 		if err != nil {
 			t.Errorf("%s: %v", dsn, err)
 			continue
@@ -51,7 +48,7 @@ func TestTokens(t *testing.T) {
 		}
 	}
 	for _, dsn := range []string{"host=h user=u", "host=h user=u rds_iam=off", "postgres://u@h/db?rds_iam=false"} {
-		c, err := ParseTarget(t.Context(), dsn, "")
+		c, err := ParseTarget(t.Context(), dsn)
 		if err != nil || c.BeforeConnect != nil || len(c.RuntimeParams) > 0 {
 			t.Errorf("%s: %v, %v", dsn, c, err)
 		}
@@ -67,20 +64,20 @@ func TestTokens(t *testing.T) {
 		"host=h port=1,2 rds_iam=on":                   "cannot be read as a DSN",
 		"host=h1,h1 port=1,2 rds_iam=on sslmode=allow": "rds_iam=on goes with one host",
 	} {
-		_, err := ParseTarget(t.Context(), dsn, "")
+		_, err := ParseTarget(t.Context(), dsn)
 		if e := usageOf(t, err); !strings.Contains(e.Message, want) || strings.Contains(e.Error()+e.Hint, "hunter2") {
 			t.Errorf("%s: %s", dsn, e)
 		}
 	}
 
 	t.Setenv("AWS_REGION", "")
-	_, err := ParseTarget(t.Context(), "host=h rds_iam=on", "")
+	_, err := ParseTarget(t.Context(), "host=h rds_iam=on")
 	if e := usageOf(t, err); !strings.Contains(e.Message, "no AWS region") {
 		t.Error(e)
 	}
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
-	_, err = ParseTarget(t.Context(), "host=db.c1a2b3.eu-west-1.rds.amazonaws.com rds_iam=on", "")
+	_, err = ParseTarget(t.Context(), "host=db.c1a2b3.eu-west-1.rds.amazonaws.com rds_iam=on")
 	if e := without(t, err); e.Code != bucketload.CodeAccess {
 		t.Error(e)
 	}
@@ -89,62 +86,4 @@ func TestTokens(t *testing.T) {
 // optional says whether a connection may be made without TLS.
 func optional(c *Connection) bool {
 	return c.TLSConfig == nil || slices.ContainsFunc(c.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil })
-}
-
-func TestTLSByDefault(t *testing.T) {
-	clean(t)
-	services := filepath.Join(t.TempDir(), "services")
-	if err := os.WriteFile(services, []byte("[plain]\nhost=h\nsslmode=disable\n[silent]\nhost=h\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PGSERVICEFILE", services)
-	tests := []struct {
-		dsn, env string
-		without  bool // a connection without TLS is possible
-	}{
-		{"host=h", "", false},
-		{"", "", false},
-		{"postgres://u:p@h/db", "", false},
-		{"postgres://h", "", false},
-		{"postgres://h?", "", false},
-		{"postgres://u:p%3F@h1,h2/db?application_name=x", "", false},
-		{"host=h1,h2 port=1,2", "", false},
-		{"host=h sslmode=verify-full", "", false},
-		{"postgres://h/db?ssl=true", "", false},
-		{"host=h sslmode=prefer", "", true},
-		{"host=h sslmode = disable", "", true},
-		{"postgres://h/db?application_name=x&sslmode=disable", "", true},
-		{"postgres://h/db?sslmode=allow", "", true},
-		{"host=/var/run/postgresql", "", true},
-		{"host=h", "disable", true},
-		{"host=h", "prefer", true},
-		{"host=h", "verify-ca", false},
-		{"host=h sslmode=require", "disable", false},
-		{"service=plain", "", true},
-		{"service=silent", "", false},
-		{"service=silent sslmode=disable", "", true},
-	}
-	for _, tt := range tests {
-		t.Setenv("PGSSLMODE", tt.env)
-		t.Setenv("PGHOST", "")
-		if tt.dsn == "" {
-			t.Setenv("PGHOST", "somewhere")
-		}
-		c, err := ParseTarget(t.Context(), tt.dsn, "require")
-		if err != nil {
-			t.Errorf("%q: %v", tt.dsn, err)
-			continue
-		}
-		libpq, err := pgx.ParseConfig(tt.dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if optional(c) != tt.without || c.Host != libpq.Host || c.Database != libpq.Database || c.User != libpq.User || c.Password != libpq.Password {
-			t.Errorf("%q with PGSSLMODE=%s: without TLS %v, %s", tt.dsn, tt.env, optional(c), Redact(c.ConnConfig))
-		}
-		plain, err := ParseTarget(t.Context(), tt.dsn, "")
-		if err != nil || optional(plain) != optional(&Connection{ConnConfig: libpq}) {
-			t.Errorf("%q: not as libpq has it: %v", tt.dsn, err)
-		}
-	}
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -128,19 +127,25 @@ var (
 type Connection struct {
 	*pgx.ConnConfig
 
+	// VerifiesByDefault says that TLS with a verified certificate is insisted on,
+	// as the target is not on this machine and says nothing of it.
+	VerifiesByDefault bool
+
 	// BeforeConnect sets the password of a connection that is about to be made,
 	// where AWS gives a token for each (rds_iam=on); nil elsewhere.
 	BeforeConnect func(context.Context, *pgx.ConnConfig) error
 }
 
 // ParseTarget reads a DSN, a URL or keyword=value pairs; libpq's environment
-// fills in what it leaves out. sslmode is for where neither gives one; "" is
-// libpq's own, prefer. Beside libpq's settings a DSN may have rds_iam=on: then
-// IAM gives a token in place of a password, and TLS is required.
+// fills in what it leaves out. Where neither gives an sslmode it is verify-full,
+// and libpq's own, prefer, for a server on this machine. Servers of RDS are
+// verified by its own roots where there is no sslrootcert. Beside libpq's
+// settings a DSN may have rds_iam=on: then IAM gives a token in place of a
+// password, and TLS is required.
 //
 // Its errors never quote the DSN nor what pgx says about it, as any part of a
 // mistyped one may be the password.
-func ParseTarget(ctx context.Context, dsn, sslmode string) (*Connection, error) {
+func ParseTarget(ctx context.Context, dsn string) (*Connection, error) {
 	if s := scheme.FindString(dsn); s != "" {
 		if s != "postgres://" && s != "postgresql://" {
 			return nil, usage("write postgres://user@host/db", "the target is a URL, but not one of Postgres")
@@ -158,18 +163,22 @@ func ParseTarget(ctx context.Context, dsn, sslmode string) (*Connection, error) 
 	if err != nil {
 		return nil, err
 	}
-	if iam {
-		sslmode = cmp.Or(sslmode, "require")
-	}
-	if sslmode != "" && prefersTLS(c) && os.Getenv("PGSSLMODE") == "" {
-		if c, err = parseDSN(underlay(dsn, "sslmode="+sslmode)); err != nil {
+	target := &Connection{ConnConfig: c}
+	if open := prefersTLS(c) && os.Getenv("PGSSLMODE") == ""; open && (iam || !isLocal(c)) {
+		sslmode := "verify-full"
+		if isLocal(c) { // a tunnel, perhaps
+			sslmode = "require"
+		}
+		if target.ConnConfig, err = parseDSN(underlay(dsn, "sslmode="+sslmode)); err != nil {
 			return nil, err
 		}
-		delete(c.RuntimeParams, rdsIAM)
+		delete(target.RuntimeParams, rdsIAM)
+		// An sslmode=prefer of its own wins over the one put before it.
+		target.VerifiesByDefault = sslmode == "verify-full" && !prefersTLS(target.ConnConfig)
 	}
-	target := &Connection{ConnConfig: c}
+	trustRDS(target.ConnConfig)
 	if iam {
-		if target.BeforeConnect, err = tokens(ctx, c); err != nil {
+		if target.BeforeConnect, err = tokens(ctx, target.ConnConfig); err != nil {
 			return nil, err
 		}
 	}

@@ -116,7 +116,7 @@ func TestParseTarget(t *testing.T) {
 		"host=/var/run/postgresql dbname=d": "/var/run/postgresql:5432/d as envuser",
 		"postgres://u:hunter2@h1:1,h2:2/db": "h1:1/db as u",
 	} {
-		c, err := ParseTarget(t.Context(), dsn, "")
+		c, err := ParseTarget(t.Context(), dsn)
 		if err != nil {
 			t.Errorf("%s: %v", dsn, err)
 			continue
@@ -162,7 +162,7 @@ var hostile = []string{
 func TestNoErrorQuotesTheDSN(t *testing.T) {
 	clean(t)
 	for _, dsn := range hostile {
-		_, err := ParseTarget(t.Context(), dsn, "")
+		_, err := ParseTarget(t.Context(), dsn)
 		e := usageOf(t, err)
 		if strings.Contains(e.Error()+e.Hint, "hunter2") || e.Err != nil || e.Hint == "" {
 			t.Errorf("%q: %s; %s; %v", dsn, e.Error(), e.Hint, e.Err)
@@ -204,7 +204,7 @@ func FuzzParseTarget(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		// as a whole, and as a password that was not escaped
 		for _, dsn := range []string{text, "postgres://user:" + text + "Pa55Word" + text + "@host/db"} {
-			c, err := ParseTarget(t.Context(), dsn, "require")
+			c, err := ParseTarget(t.Context(), dsn)
 			shown := ""
 			if err != nil {
 				e := usageOf(t, err)
@@ -224,7 +224,7 @@ func TestPasswordsThatWereNotEscaped(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		password := rapid.StringOfN(rapid.RuneFrom([]rune("aZ09@/?#:%&= '\"\\[]é\t")), 1, 12, -1).Draw(t, "password")
 		dsn := "postgres://user:" + password + "SECRET@host/db"
-		c, err := ParseTarget(t.Context(), dsn, "")
+		c, err := ParseTarget(t.Context(), dsn)
 		if err == nil && (c.Host != "host" || c.Database != "db" || strings.Contains(Redact(c.ConnConfig), "SECRET")) {
 			t.Fatalf("%q goes to %s", dsn, Redact(c.ConnConfig))
 		}
