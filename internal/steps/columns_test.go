@@ -55,7 +55,7 @@ func TestMatch(t *testing.T) {
 // TestColumns is about where columns come from: the whole table as it is made.
 func TestColumns(t *testing.T) {
 	t.Parallel()
-	whole := newBench(t, 0)
+	whole := sharedBench(t, 0)
 	two := map[string]string{"a.csv": "STATION,Temp\n007,1.5\n", "b.csv": "Temp,STATION\n20,A1\n"}
 	override := func(columns ...bucketload.Column) func(*bucketload.Load) {
 		return func(l *bucketload.Load) { l.Columns, l.ColumnsOverride = columns, true }
@@ -187,7 +187,7 @@ func cutDates() string {
 
 func TestDialectIsFoundOut(t *testing.T) {
 	t.Parallel()
-	whole := newBench(t, 0)
+	whole := sharedBench(t, 0)
 	for _, delimiter := range []string{",", "\t", ";", "|"} {
 		b := whole.part(t)
 		header := strings.Join([]string{"a", "b", "c"}, delimiter)
@@ -220,7 +220,7 @@ func TestSampleOfBlocks(t *testing.T) {
 	if head, _, err := inflate([]byte(packed[:sampleHead]), ""); len(head) > 0 || err == nil {
 		t.Fatalf("the first block is within the head: %d bytes, %v", len(head), err)
 	}
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	g, err := b.Guess(t.Context(), b.load(map[string]string{"a.csv.zst": packed}))
 	b.must(err)
 	if len(g.Columns) != 2 || g.Columns[0].Type != "bigint" {

@@ -96,7 +96,7 @@ func TestOneBadFileCostsThatFile(t *testing.T) {
 	for _, major := range temptest.Majors(t) {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, major)
+			b := sharedBench(t, major)
 			load := b.load(nil, withColumns(columnsFN...))
 			for name, f := range files {
 				b.put(name, f.content)
@@ -168,7 +168,7 @@ func TestBigFiles(t *testing.T) {
 	for _, typ := range []string{"int", "text"} { // binary and text format
 		t.Run(typ, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, 0)
+			b := sharedBench(t, 0)
 			columns := slices.Clone(wideColumns)
 			columns[2].Type = typ
 			load := b.load(nil, withColumns(columns...))
@@ -199,7 +199,7 @@ func TestServerRefusals(t *testing.T) {
 	for _, major := range temptest.Majors(t) {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
-			whole := newBench(t, major)
+			whole := sharedBench(t, major)
 			whole.exec(types)
 			cases := []struct {
 				name, live string
@@ -261,7 +261,7 @@ func TestServerRefusals(t *testing.T) {
 // before, and beside a small file that is refused, too.
 func TestServerRefusesInBigFile(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	b.exec("CREATE DOMAIN known AS int CHECK (VALUE >= 0); CREATE TABLE t (f text, n known, m int, pad text)")
 	const big = fullOf + 300
 	refused := strings.Replace(wide("b", big, big-10), ",bad,", ",-1,", 1)
@@ -282,7 +282,7 @@ func TestServerRefusesInBigFile(t *testing.T) {
 
 func TestAppendRefusals(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	b.exec(`CREATE TABLE t (f text, n int UNIQUE, CONSTRAINT small CHECK (n < 100)); INSERT INTO t VALUES ('old', 7)`)
 	load := b.load(map[string]string{"a.csv": "f,n\na,1\n", "b.csv": "f,n\nb,2\nb,7\n", "c.csv": "f,n\nc,3\nc,4\nc,100\n", "d.csv": "f,n\nd,5\n"},
 		func(l *bucketload.Load) { l.Mode = bucketload.ModeAppend })
@@ -309,7 +309,7 @@ func TestAppendRefusals(t *testing.T) {
 // sizes: the table has each good file's rows once, and the receipts say so.
 func TestRowsEqualTruth(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	b.exec("CREATE TYPE mood AS ENUM ('glad', 'sad')")
 	rapid.Check(t, func(rt *rapid.T) {
 		b.t, b.dir = t, t.TempDir()
@@ -373,7 +373,7 @@ func TestRowsEqualTruth(t *testing.T) {
 
 func TestThousandsOfFiles(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	load := b.load(nil, withColumns(columnsFN...), func(l *bucketload.Load) { l.MaxItemsPerBatch = 5000 })
 	for i := range 1100 {
 		b.put(fmt.Sprintf("%04d.csv", i), rows("x", 2))

@@ -96,7 +96,7 @@ func TestDriftingReports(t *testing.T) {
 	majors := temptest.Majors(t)
 	t.Run("configured, the rest rescued", func(t *testing.T) {
 		t.Parallel()
-		b := newBench(t, majors[0])
+		b := sharedBench(t, majors[0])
 		load := b.load(files, withColumns(configured...), func(l *bucketload.Load) {
 			l.Unknown, l.Missing, l.Lineage = bucketload.PolicyRescue, bucketload.PolicyNull, []string{bucketload.FileColumn}
 		})
@@ -111,7 +111,7 @@ func TestDriftingReports(t *testing.T) {
 	})
 	t.Run("inferred, on S3", func(t *testing.T) {
 		t.Parallel()
-		b := newBench(t, majors[len(majors)-1])
+		b := sharedBench(t, majors[len(majors)-1])
 		load := b.load(files, func(l *bucketload.Load) {
 			l.Unknown, l.Missing, l.CSV.Delimiter = bucketload.PolicyAdd, bucketload.PolicyNull, ","
 		})

@@ -70,7 +70,7 @@ func TestChecks(t *testing.T) {
 // TestBuildGoesOn: what was built before something failed is not built again.
 func TestBuildGoesOn(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	ctx := t.Context()
 	load := b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) {
 		l.PrimaryKey = []string{"n"}
@@ -97,7 +97,7 @@ func TestBuildGoesOn(t *testing.T) {
 
 func TestStagingGone(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}))
 	b.exec("DROP TABLE dataimport.r_" + run)
 	b.again(run)

@@ -40,7 +40,7 @@ func TestJSON(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, majors[i%len(majors)])
+			b := sharedBench(t, majors[i%len(majors)])
 			load := b.load(c.files)
 			if c.change != nil {
 				c.change(load)
@@ -71,7 +71,7 @@ func TestJSON(t *testing.T) {
 // TestMixedFormats: what names say decides, and what they say must agree.
 func TestMixedFormats(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	load := b.load(map[string]string{"a.csv": "id\n1\n", "b.jsonl": `{"id": 2}`, "c.txt": "x"})
 	_, err := b.whole(load)
 	wantCode(t, err, bucketload.CodeUsage, "csv ", "a.csv", "json ", "b.jsonl", "--set format=csv")

@@ -81,7 +81,7 @@ func TestParquet(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, majors[len(c.name)%len(majors)])
+			b := sharedBench(t, majors[len(c.name)%len(majors)])
 			load := b.load(c.files)
 			if c.change != nil {
 				c.change(load)
@@ -120,7 +120,7 @@ func TestParquetRanges(t *testing.T) {
 	for i := range rows {
 		rows[i] = row{int64(i), strings.Repeat(fmt.Sprintf("%08d", i*7919), 200)}
 	}
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	file := parquetOf(t, rows)
 	load := b.load(map[string]string{"a.parquet": file}, withColumns(bucketload.Column{Name: "id", Type: "bigint"}), func(l *bucketload.Load) { l.Unknown = bucketload.PolicyIgnore })
 	s3 := b.inS3(load)

@@ -66,7 +66,7 @@ func TestSampler(t *testing.T) {
 
 func TestPlan(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	load := b.load(map[string]string{"a.csv": "f,n\n", "b.CSV.gz": "x", "c.txt": "f,n\n", "README": "", "d.csv": "f,n\n"},
 		func(l *bucketload.Load) { l.From = []string{b.dir + "/*.txt", b.dir + "/"} })
 	run := b.begin(load)
@@ -92,7 +92,7 @@ func TestPlan(t *testing.T) {
 
 func TestNothingToLoad(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	_, err := b.whole(b.load(nil))
 	wantCode(t, err, bucketload.CodeEmpty, b.dir, "allow_empty")
 	_, err = b.whole(b.load(map[string]string{"a.txt": "x", "b.txt": "x", "c.md": "x"}))
@@ -108,7 +108,7 @@ func TestNothingToLoad(t *testing.T) {
 
 func TestAppendHistory(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	load := b.load(map[string]string{"a.csv": rows("a", 2), "b.csv": rows("b", 2)}, func(l *bucketload.Load) { l.Mode = bucketload.ModeAppend })
 	step := func(want, perFile string) {
 		t.Helper()
@@ -204,7 +204,7 @@ func TestRepin(t *testing.T) {
 
 func TestPreview(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	load := b.load(map[string]string{"a.csv": "A;B\n1;2\n", "b.csv": "B;A\n1;2.5\n", "c.csv": "A;B;C\n1;2;x\n"},
 		func(l *bucketload.Load) { l.PrimaryKey = []string{"a"} })
 	p, err := b.Preview(t.Context(), load)

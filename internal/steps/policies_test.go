@@ -145,7 +145,7 @@ func TestPolicies(t *testing.T) {
 		major := majors[i*(len(majors)-1)]
 		t.Run(fmt.Sprintf("%s/postgres%d", where, major), func(t *testing.T) {
 			t.Parallel()
-			whole := newBench(t, major)
+			whole := sharedBench(t, major)
 			for _, c := range cases {
 				t.Run(c.name, func(t *testing.T) {
 					b := whole.part(t)
@@ -239,7 +239,7 @@ func TestNoGarbagePerRow(t *testing.T) {
 // only those of samples, and only the beginning of each file is read for it.
 func TestEveryHeader(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	files := map[string]string{}
 	for i := range sampleFiles + 50 {
 		files[fmt.Sprintf("%03d.csv", i)] = "id\n" + strings.Repeat("1\n", 4)
@@ -305,7 +305,7 @@ func TestOlderLayout(t *testing.T) {
 // says fails.
 func TestCompressionIsAsSaid(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	load := b.load(map[string]string{"a.csv.gz": zip("f,n\na,1\n"), "b.csv": "f,n\nb,2\n"}, withColumns(columnsFN...), func(l *bucketload.Load) { l.Compression = "gzip" })
 	r, err := b.whole(load)
 	b.must(err)

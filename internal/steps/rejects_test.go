@@ -90,7 +90,7 @@ func TestRowsThatCostThemselves(t *testing.T) {
 	for _, major := range temptest.Majors(t) {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
-			whole := newBench(t, major)
+			whole := sharedBench(t, major)
 			for _, c := range cases {
 				t.Run(c.name, func(t *testing.T) {
 					b := whole.part(t)
@@ -131,7 +131,7 @@ func TestRowsThatCostThemselves(t *testing.T) {
 // one with its place and its bytes, and nothing else.
 func TestRejectsEqualTruth(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	b.exec("CREATE DOMAIN small AS bigint CHECK (VALUE < 100)")
 	rapid.Check(t, func(rt *rapid.T) {
 		b.t, b.dir = t, t.TempDir()
@@ -213,7 +213,7 @@ func def(s string, empty bool, other string) string {
 
 func TestRowLimits(t *testing.T) {
 	t.Parallel()
-	whole := newBench(t, 0)
+	whole := sharedBench(t, 0)
 	// file makes good rows, and bad ones behind them.
 	file := func(good, bad int) string {
 		return "f,n\n" + strings.Repeat("f,1\n", good) + strings.Repeat("f,x\n", bad)
@@ -297,7 +297,7 @@ func TestRowLimits(t *testing.T) {
 // TestServerLimits: rows that only the server refuses count like any other.
 func TestServerLimits(t *testing.T) {
 	t.Parallel()
-	whole := newBench(t, 0)
+	whole := sharedBench(t, 0)
 	whole.exec("CREATE DOMAIN known AS int CHECK (VALUE >= 0)")
 	for _, c := range []struct{ perFile, run, want string }{
 		{"3", "", "loaded 3"},
@@ -338,7 +338,7 @@ func TestServerLimits(t *testing.T) {
 // back, found here and by the server, among small files in one batch.
 func TestRejectsOfBigFiles(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	b.exec("CREATE DOMAIN known AS int CHECK (VALUE >= 0); CREATE TABLE t (f text, n known, m int, pad text)")
 	const big = fullOf + 300
 	spoil := func(file, word string, lines ...int) string {
@@ -389,9 +389,10 @@ func TestRejectsOfBigFiles(t *testing.T) {
 // for the end of a COPY, and are recorded in between.
 func TestManyRejects(t *testing.T) {
 	t.Parallel()
-	const n = 200_000
+	const n = 12_000 // of 2 kB each
 	b := newBench(t, 0)
-	bad := "f,n\n" + strings.Repeat("f,x\n", n/2) + "f,1\n" + strings.Repeat("f,y\n", n/2) + "f,2\n"
+	long := strings.Repeat("x", 2000)
+	bad := "f,n\n" + strings.Repeat("f,"+long+"\n", n/2) + "f,1\n" + strings.Repeat("f,y"+long+"\n", n/2) + "f,2\n"
 	load := b.load(map[string]string{"a.csv": rows("a", 3), "b.csv": bad, "c.csv": rows("c", 3)}, withColumns(columnsFN...), tolerating(t, "100%", ""),
 		func(l *bucketload.Load) { l.CSV.Delimiter = "," })
 	run := b.prepared(load)

@@ -286,7 +286,7 @@ func TestReplayRefused(t *testing.T) {
 // of fields nothing else tells.
 func TestReplayNoHeader(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	load := b.load(map[string]string{"a.csv": "a;1;x\ra;-;y\ra;2;z"}, withColumns(columnsFN[0], columnsFN[1], bucketload.Column{Name: "g", Type: "text"}), tolerating(t, "1", ""))
 	load.CSV.Header, load.CSV.Delimiter = false, ";"
 	r, err := b.whole(load)
@@ -302,7 +302,7 @@ func TestReplayNoHeader(t *testing.T) {
 // others do.
 func TestReplayLineage(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := sharedBench(t, 0)
 	load := b.load(map[string]string{"y=2022/a.csv": "f,n\na,1\na,-\na,3\n"}, tolerating(t, "1", ""), func(l *bucketload.Load) {
 		l.Lineage = []string{bucketload.FileColumn, bucketload.LineColumn, bucketload.RunColumn}
 		l.Columns = []bucketload.Column{{Name: "n", Type: "int"}}
@@ -372,7 +372,7 @@ func TestReplayFormats(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, majors[i%len(majors)])
+			b := sharedBench(t, majors[i%len(majors)])
 			load := b.load(c.files, tolerating(t, "100%", ""), withColumns(bucketload.Column{Name: "f", Type: "text"}, bucketload.Column{Name: "n", Type: "int"}, bucketload.Column{Name: "m", Type: "text"}))
 			load.CSV.Delimiter = ","
 			load.AllowEmpty = true

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,23 +22,61 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	_ = flag.Set("rapid.checks", "20") // each is a load
+	_ = flag.Set("rapid.checks", "12") // each is a load
 	os.Exit(temptest.Run(m))
 }
 
 // bench is a database, a directory of files and the steps between them.
 type bench struct {
 	*Steps
-	t     testing.TB
-	dir   string
-	table string            // the live one, in schema public
-	held  map[string]func() // runs
-	parts int
+	t      testing.TB
+	dir    string
+	schema string            // of the live table
+	table  string            // the live one
+	held   map[string]func() // runs
+	parts  int
 }
 
+// newBench has a database of its own.
 func newBench(t testing.TB, major int, change ...func(*pgxpool.Config)) *bench {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(temptest.Database(t, major))
+	b := openBench(t, temptest.Database(t, major), "public", change...)
+	b.must(b.Ledger.Migrate(t.Context()))
+	return b
+}
+
+var shared struct {
+	sync.Mutex
+	dsn     map[int]string // by major version
+	schemas int
+}
+
+// sharedBench has a schema of its own in a database that tests have together,
+// which costs a fraction: for what looks at its own table and its own runs only.
+func sharedBench(t testing.TB, major int) *bench {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.dsn == nil {
+		shared.dsn = map[int]string{}
+	}
+	shared.schemas++
+	schema := fmt.Sprintf("s%d", shared.schemas)
+	first := shared.dsn[major] == ""
+	if first {
+		shared.dsn[major] = temptest.Shared(t, major)
+	}
+	b := openBench(t, shared.dsn[major], schema, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["search_path"] = schema })
+	if first {
+		b.must(b.Ledger.Migrate(t.Context()))
+	}
+	b.exec("CREATE SCHEMA " + schema)
+	return b
+}
+
+func openBench(t testing.TB, dsn, schema string, change ...func(*pgxpool.Config)) *bench {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +89,7 @@ func newBench(t testing.TB, major int, change ...func(*pgxpool.Config)) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	b := &bench{Steps: New(pool, slog.New(slog.DiscardHandler)), t: t, dir: t.TempDir(), table: "t", held: map[string]func(){}}
-	b.must(b.Ledger.Migrate(t.Context()))
-	return b
+	return &bench{Steps: New(pool, slog.New(slog.DiscardHandler)), t: t, dir: t.TempDir(), schema: schema, table: "t", held: map[string]func(){}}
 }
 
 // part is the same bench with another directory and another table.
@@ -99,7 +136,7 @@ func (b *bench) load(files map[string]string, change ...func(*bucketload.Load)) 
 	for name, content := range files {
 		b.put(name, content)
 	}
-	l := &bucketload.Load{Key: "t", Table: bucketload.TableName{Schema: "public", Name: b.table}, From: []string{b.dir + "/"},
+	l := &bucketload.Load{Key: "t", Table: bucketload.TableName{Schema: b.schema, Name: b.table}, From: []string{b.dir + "/"},
 		Format: bucketload.FormatAuto, CSV: bucketload.CSV{Quote: `"`, Escape: `"`, Header: true}, Mode: bucketload.ModeReplace,
 		LowerCase: true, MaxConcurrency: 2, MaxItemsPerBatch: 25, MinBatchBytes: 8e6, LockTimeout: time.Second}
 	l.Tolerate.Files = bucketload.Share{Percent: 100, IsShare: true}

@@ -22,9 +22,12 @@ import (
 	"github.com/bucketload/bucketload/internal/temp"
 )
 
-// Env names the variable that demands major versions of Postgres, for example
-// "15,18": tests then fail where one is absent, instead of being skipped.
+// Env names the variable that says on which major versions of Postgres to test:
+// "all" that are here, or those which it demands, for example "15,18"; tests
+// then fail where one is absent, instead of being skipped.
 const Env = "BUCKETLOAD_TEST_POSTGRES"
+
+const all = "all"
 
 var (
 	mu      sync.Mutex
@@ -49,16 +52,20 @@ func Run(m *testing.M) int {
 	return code
 }
 
-// Majors lists the major versions to test with: those that Env demands, else
-// all that are installed or cached. It skips the test if there are none.
+// Majors lists the major versions to test with: those that Env says, else the
+// newest that is installed or cached; what differs between versions is for make
+// check and CI to find. It skips the test if there are none.
 func Majors(t testing.TB) []int {
 	t.Helper()
-	majors, ok := demanded(t)
-	if !ok {
-		majors = installed()
+	if majors, ok := demanded(t); ok {
+		return majors
 	}
+	majors := installed()
 	if len(majors) == 0 {
 		t.Skip("PostgreSQL is not here: make test installs it")
+	}
+	if os.Getenv(Env) != all {
+		return []int{slices.Max(majors)}
 	}
 	return majors
 }
@@ -68,24 +75,35 @@ func Majors(t testing.TB) []int {
 // test is skipped where that version is absent, or fails if Env demands it.
 func Database(t testing.TB, major int) string {
 	t.Helper()
+	p, name, dsn := create(t, major)
+	t.Cleanup(func() { execute(t, p, "DROP DATABASE "+name+" WITH (FORCE)") })
+	return dsn
+}
+
+// Shared is Database for tests that share one: it stays until Run ends the server.
+func Shared(t testing.TB, major int) string {
+	t.Helper()
+	_, _, dsn := create(t, major)
+	return dsn
+}
+
+func create(t testing.TB, major int) (p *temp.Postgres, name, dsn string) {
+	t.Helper()
 	mu.Lock()
 	defer mu.Unlock()
 	if major == 0 {
 		major = slices.Max(Majors(t))
 	}
-	p := server(t, major)
-
+	p = server(t, major)
 	created++
-	name := "test_" + strconv.Itoa(created)
+	name = "test_" + strconv.Itoa(created)
 	execute(t, p, "CREATE DATABASE "+name)
-	t.Cleanup(func() { execute(t, p, "DROP DATABASE "+name+" WITH (FORCE)") })
-
-	dsn, err := url.Parse(p.DSN())
+	u, err := url.Parse(p.DSN())
 	if err != nil {
 		t.Fatal(err)
 	}
-	dsn.Path = "/" + name
-	return dsn.String()
+	u.Path = "/" + name
+	return p, name, u.String()
 }
 
 // server starts the version's server at its first use.
@@ -112,7 +130,7 @@ func server(t testing.TB, major int) *temp.Postgres {
 func demanded(t testing.TB) (majors []int, ok bool) {
 	t.Helper()
 	value := os.Getenv(Env)
-	if value == "" {
+	if value == "" || value == all {
 		return nil, false
 	}
 	for word := range strings.SplitSeq(value, ",") {
