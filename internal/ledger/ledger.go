@@ -247,6 +247,14 @@ func Settle(ctx context.Context, tx pgx.Tx, run string) error {
 	return bucketload.DatabaseError("ledger", err)
 }
 
+// SwapAlone waits until no other swap in this database is under way, and keeps
+// others waiting until tx ends: tables of several schemas may have one name,
+// and their backups, and what belongs to these, must not.
+func SwapAlone(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('bucketload swap', 0))`)
+	return bucketload.DatabaseError("ledger", err)
+}
+
 // EndCopies ends the backends that still copy, build or swap for a run whose
 // process is dead or has given up on them, and says how many. Their transactions
 // roll back.

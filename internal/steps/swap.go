@@ -109,12 +109,15 @@ func (s *Steps) swap(ctx context.Context, run string, load *bucketload.Load, sta
 }
 
 func (s *Steps) swapOnce(ctx context.Context, run string, load *bucketload.Load, status bucketload.Status, steps []table.Step) error {
-	backup, replaces, err := s.backup(ctx, load)
-	if err != nil {
-		return err
-	}
 	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		if err := ledger.Settle(ctx, tx, run); err != nil {
+			return err
+		}
+		if err := ledger.SwapAlone(ctx, tx); err != nil {
+			return err
+		}
+		backup, replaces, err := s.backup(ctx, load)
+		if err != nil {
 			return err
 		}
 		if err := appeared(ctx, tx, load); err != nil {
