@@ -393,6 +393,11 @@ func TestTheLoadAsAWhole(t *testing.T) {
 		{`csv: {delimiter: ",", decimal: ",", quote: ""}`, `"," is between fields and in numbers, and nothing is quoted`, "csv.quote"},
 		{`csv: {delimiter: " ", thousands: " ", quote: ""}`, `" " is between fields`, ""},
 
+		{"mode: append\n    on_duplicate: keep_first", "table x: on_duplicate: keep_first means nothing with mode: append", "tolerate: {rows: 1%}; or write mode: replace"},
+		{"mode: append\n    on_duplicate: keep_last", "on_duplicate: keep_last means nothing", ""},
+		{"mode: append\n    on_duplicate: reject", "", ""},
+		{"mode: replace\n    on_duplicate: keep_last", "", ""},
+
 		{"format: json\n    csv: {delimiter: ;}", "csv.delimiter means nothing with format: json", "or write format: csv"},
 		{"format: parquet\n    csv: {ragged: pad}", "csv.ragged means nothing with format: parquet", ""},
 		{"format: json\n    csv: {header: 3}", "csv.skip_head means nothing with format: json", ""},

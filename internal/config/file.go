@@ -186,6 +186,13 @@ func (f *File) Tables() []string {
 	return names
 }
 
+// Table gives the live table that a name stands for, as Loads finds it; false
+// where it is the name of none.
+func (f *File) Table(name string) (bucketload.TableName, bool) {
+	e, err := f.find(name)
+	return e.load.Table, err == nil
+}
+
 // Loads gives the loads of the named tables, of all when none is named, with
 // the flags laid over every one of them. A name is a key of the file, or a live
 // table that one of them loads. Any other is loaded from --from, or from its

@@ -14,6 +14,10 @@ func contradictions(l *bucketload.Load, said []string) error {
 	if rows := l.Checks.Rows; rows.Max > 0 && rows.Min > rows.Max {
 		return &bucketload.Error{Message: "checks.rows.min is more than checks.rows.max"}
 	}
+	if keeps := l.OnDuplicate; l.Mode == bucketload.ModeAppend && keeps != "" && keeps != bucketload.PolicyReject {
+		return &bucketload.Error{Message: fmt.Sprintf("on_duplicate: %s means nothing with mode: append: rows go straight into the live table, which has its own already", keeps),
+			Hint: "leave it out, and let rows whose key is there be rejected: tolerate: {rows: 1%}; or write mode: replace"}
+	}
 	for _, judge := range []func() error{
 		func() error { return ofFormat(l, said) },
 		func() error { return dialect(l.CSV) },

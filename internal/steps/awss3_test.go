@@ -193,6 +193,25 @@ func TestWrittenAgain(t *testing.T) {
 	}
 }
 
+// TestWhatTheServerRefuses: what the server finds wrong with a row that it
+// reads itself has the code that it has in the other way.
+func TestWhatTheServerRefuses(t *testing.T) {
+	t.Parallel()
+	b := newServerBench(t, 0, "text")
+	b.exec(`CREATE TABLE t (f text NOT NULL, n int UNIQUE, CONSTRAINT small CHECK (n < 100)); INSERT INTO t VALUES ('old', 7)`)
+	want := map[string]string{"a.csv": "loaded 1", "b.csv": "failed duplicate", "c.csv": "failed not_null", "d.csv": "failed value"}
+	for name, content := range map[string]string{"a.csv": "f,n\na,1\n", "b.csv": "f,n\nb,2\nb,7\n", "c.csv": "f,n\n,3\n", "d.csv": "f,n\nd,100\n"} {
+		b.put(name, content, content)
+	}
+	run := b.prepared(b.load(func(l *bucketload.Load) { l.Mode = bucketload.ModeAppend }))
+	b.must(b.copyAll(run))
+	for name, f := range b.files(run) {
+		if got := outcome(f); !strings.HasPrefix(got, want[name]) {
+			t.Errorf("%s: %s, want %s", name, got, want[name])
+		}
+	}
+}
+
 // TestServerReadsHostileNames loads into and from names that would end any
 // quoting done by hand, and finds a header that is longer than a first look.
 func TestServerReadsHostileNames(t *testing.T) {
@@ -215,7 +234,7 @@ func TestServerReadsHostileNames(t *testing.T) {
 	if got := outcome(files["x 'y'.csv"]); got != "loaded 2" {
 		t.Errorf("%s %+v", got, files["x 'y'.csv"].Error)
 	}
-	if got, want := outcome(files["bad.csv"]), fmt.Sprintf("failed value line 3 column %q value \"\"", hostile); got != want {
+	if got, want := outcome(files["bad.csv"]), fmt.Sprintf("failed not_null line 3 column %q value \"\"", hostile); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if got := b.value(`SELECT array_agg(r ORDER BY r) FROM (SELECT "n,""'\" AS r FROM public."a""b'); DROP TABLE keep; --\ ,é%s$1") t`); got != "{1,2}" {

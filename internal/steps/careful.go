@@ -125,7 +125,7 @@ func (c *parcel) clear() {
 func (c *parcel) blame(i int, entry bucketload.Entry, pg *pgconn.PgError) *bucketload.Error {
 	e, _ := refused(entry, c.out.target, pg)
 	row := &c.rows[i]
-	e.Code, e.Line = refusalCode(pg), row.reject.Line
+	e.Line = row.reject.Line
 	if column := slices.Index(c.out.columns, e.Column); column >= 0 {
 		from := row.from
 		if column > 0 {

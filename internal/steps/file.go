@@ -224,7 +224,7 @@ func (s *Steps) blame(ctx context.Context, d *definition, entry bucketload.Entry
 // refused makes the error of a file that Postgres refused, and gives the number
 // that its context has: of the row in a COPY of rows, of the line in one of CSV.
 func refused(entry bucketload.Entry, target bucketload.TableName, pg *pgconn.PgError) (e *bucketload.Error, at int64) {
-	e = &bucketload.Error{Code: bucketload.CodeValue, URI: entry.URI, Column: pg.ColumnName, Message: pg.Message + " (SQLSTATE " + pg.Code + ")",
+	e = &bucketload.Error{Code: refusalCode(pg), URI: entry.URI, Column: pg.ColumnName, Message: pg.Message + " (SQLSTATE " + pg.Code + ")",
 		Hint: "mend the file, or the column's type, null_if or constraint"}
 	if pg.Detail != "" {
 		e.Message += ": " + pg.Detail
