@@ -25,19 +25,24 @@ Each table is loaded into a staging table first and swapped in at the end; the
 previous one is kept in schema databackup.
 
 Exit codes: 0 loaded; 1 failed or cancelled; 2 wrong usage or configuration;
-3 loaded within tolerance, but something was left out.`,
+3 loaded within tolerance, but something was left out.
+
+With --json the field run is null where a table failed before it came to a run,
+and table is empty where it is not known.`,
 		Example: `  bucketload load year_2022 --from 's3://noaa-gsod-pds/2022/*.csv' --anonymous --to postgres://user@host/db
   bucketload load -f nightly.yaml --json
   bucketload load year_2022 --limit-files 10`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			loads, file, err := a.loads(cmd, args, &flags)
 			if err != nil {
+				a.notLoaded(args, file, err)
 				return err
 			}
 			return a.load(cmd.Context(), loads, file)
 		},
 	}
 	flags.register(cmd)
+	flags.registerLimit(cmd)
 	cmd.Flags().BoolVar(&a.json, "json", false, "print one JSON object per table, one a line")
 	return cmd
 }
@@ -53,7 +58,6 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.From, "from", nil, "where the files are: s3://bucket/prefix/, a glob, a directory (repeatable)")
 	flags.StringArrayVar(&f.Exclude, "exclude", nil, "files to leave out, a glob (repeatable)")
 	flags.StringArrayVar(&f.Column, "column", nil, "a column, as name=source:type:null values (repeatable)")
-	flags.IntVar(&f.limitFiles, "limit-files", 0, "a trial: load this many files into staging, report, swap nothing")
 	flags.StringArrayVar(&f.Set, "set", nil, "any key of the table in the configuration, as path=value (repeatable)")
 	for _, s := range config.ScalarFlags() {
 		flag := flags.VarPF(&scalar{path: s.Path, kind: s.Kind, set: &f.Set}, s.Name, "", s.Usage)
@@ -61,6 +65,11 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 			flag.NoOptDefVal = "true"
 		}
 	}
+}
+
+// registerLimit is for the commands that load or show what a load would do.
+func (f *loadFlags) registerLimit(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&f.limitFiles, "limit-files", 0, "a trial: load this many files into staging, report, swap nothing")
 }
 
 // scalar is a flag that stands for --set path=value.
@@ -141,14 +150,43 @@ func (a *app) load(ctx context.Context, loads []*bucketload.Load, file *config.F
 	return nil
 }
 
+// notLoaded prints the tables that were asked for with --json where the
+// configuration does not come to loads.
+func (a *app) notLoaded(tables []string, file *config.File, err error) {
+	if !a.json {
+		return
+	}
+	if len(tables) == 0 && file != nil {
+		tables = file.Tables()
+	}
+	if len(tables) == 0 {
+		tables = []string{""}
+	}
+	if file == nil {
+		file = &config.File{}
+	}
+	for _, name := range tables {
+		run := notStarted(&bucketload.Load{}, err)
+		run.Table = name
+		if table, ok := file.Table(name); ok {
+			run.Table = table.String()
+		}
+		a.printJSON(run)
+	}
+}
+
 func notStarted(load *bucketload.Load, err error) *bucketload.Run {
 	e := bucketload.AsError(err)
 	status := bucketload.StatusFailed
 	if e.Code == bucketload.CodeCancelled {
 		status = bucketload.StatusCancelled
 	}
-	return &bucketload.Run{Table: load.Table.String(), Mode: load.Mode, Status: status,
-		Error: &bucketload.RunError{Op: e.Op, Message: e.Detail(), Hint: e.Hint}}
+	table := ""
+	if load.Table.Name != "" {
+		table = load.Table.String()
+	}
+	return &bucketload.Run{Table: table, Mode: load.Mode, Status: status,
+		Error: &bucketload.RunError{Op: e.Op, Message: redact(e.Detail()), Hint: redact(e.Hint)}}
 }
 
 // one runs one table with progress and prints its result, the run; nil where

@@ -39,6 +39,7 @@ live table, locks, time and disk. It writes nothing.`,
 		},
 	}
 	flags.register(cmd)
+	flags.registerLimit(cmd)
 	cmd.Flags().BoolVar(&a.json, "json", false, "print one JSON object per table, one a line")
 	return cmd
 }
@@ -66,7 +67,7 @@ func (a *app) printPlan(load *bucketload.Load, p *steps.Preview) {
 	out := func(format string, args ...any) { fmt.Fprintf(a.out, format+"\n", args...) }
 	out("%s from %s (%s)", p.Table, strings.Join(load.From, " "), load.Mode)
 	out("")
-	out("objects      %s, %s, in %s batches", count(p.Objects), bucketload.Bytes(p.Bytes), count(int64(p.Batches)))
+	out("objects      %s, %s, in %s", count(p.Objects), bucketload.Bytes(p.Bytes), plural(p.Batches, "batch"))
 	if p.Skipped > 0 {
 		out("skipped      %s", count(p.Skipped))
 	}
@@ -120,7 +121,7 @@ const shownShapes = 20
 // printShapes shows the headers that the files have, and how each stands to
 // the table.
 func printShapes(out func(format string, args ...any), p *steps.Preview) {
-	files := count(p.Sampled) + " files"
+	files := plural(int(p.Sampled), "file")
 	if p.Sampled < p.Objects {
 		files = fmt.Sprintf("%s of %s files sampled", count(p.Sampled), count(p.Objects))
 	}
@@ -150,6 +151,9 @@ func printShapes(out func(format string, args ...any), p *steps.Preview) {
 func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
+	}
+	if strings.HasSuffix(noun, "ch") {
+		noun += "e"
 	}
 	return count(int64(n)) + " " + noun + "s"
 }

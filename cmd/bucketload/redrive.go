@@ -26,18 +26,47 @@ it may not, prints the command that does.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, closePool, err := a.connectLedger(cmd.Context(), 16)
 			if err != nil {
+				a.notRedriven(nil, err)
 				return err
 			}
 			defer closePool()
 			if r, err := s.Ledger.Run(cmd.Context(), args[0]); err == nil && r.Conductor == ledger.StepFunctions && r.Execution != nil {
-				return a.redriveOnAWS(cmd.Context(), r)
+				err := a.redriveOnAWS(cmd.Context(), r)
+				if err != nil {
+					a.notRedriven(&r.Run, err)
+				}
+				return err
 			}
-			a.one(cmd.Context(), s, "run "+args[0], func() (*bucketload.Run, error) { return conduct.Redrive(cmd.Context(), s, args[0]) })
+			var refusal error
+			run := a.one(cmd.Context(), s, "run "+args[0], func() (run *bucketload.Run, err error) {
+				run, err = conduct.Redrive(cmd.Context(), s, args[0])
+				refusal = err
+				return run, err
+			})
+			if run == nil {
+				if r, err := s.Ledger.Run(context.WithoutCancel(cmd.Context()), args[0]); err == nil {
+					run = &r.Run
+				}
+				a.notRedriven(run, refusal)
+			}
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the result as a JSON object")
 	return cmd
+}
+
+// notRedriven prints with --json the run as it stands, nil where there is none,
+// and why nothing goes on.
+func (a *app) notRedriven(run *bucketload.Run, err error) {
+	if !a.json {
+		return
+	}
+	refused := notStarted(&bucketload.Load{}, err)
+	if run != nil {
+		run.Error, refused = refused.Error, run
+	}
+	a.printJSON(refused)
 }
 
 // redriveOnAWS starts an execution that goes on with a run.

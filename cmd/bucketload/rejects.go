@@ -89,7 +89,7 @@ func (a *app) rejects(ctx context.Context, s *steps.Steps, run string, limit int
 
 // cause prints what a number of rejects have in common.
 func (a *app) cause(c *steps.Cause) {
-	fmt.Fprintf(a.out, "\n%s rows in %s files: %s\n", count(c.Rows), count(c.Files), (&bucketload.Error{Line: 1, Column: c.Column, Message: c.Message}).Detail()[len("line 1: "):])
+	fmt.Fprintf(a.out, "\n%s in %s: %s\n", plural(int(c.Rows), "row"), plural(int(c.Files), "file"), (&bucketload.Error{Line: 1, Column: c.Column, Message: c.Message}).Detail()[len("line 1: "):])
 	e := bucketload.Error{URI: c.Example.URI, Line: c.Example.Line, Message: strings.TrimRight(c.Example.Raw, "\r\n")}
 	fmt.Fprintf(a.out, "  for example  %s\n", e.Detail())
 	if len(c.Values) > 1 {

@@ -198,7 +198,7 @@ func (a *app) exportRaw(ctx context.Context, s *steps.Steps, run, out string) er
 		}
 	}
 	if cut > 0 {
-		fmt.Fprintf(a.errs, "left out: %s rows that are too long to be kept whole; --format csv has their beginnings\n", count(cut))
+		fmt.Fprintf(a.errs, "left out: %s too long to be kept whole; --format csv has their beginnings\n", plural(int(cut), "row"))
 	}
 	return nil
 }

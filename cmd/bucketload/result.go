@@ -35,7 +35,7 @@ func (a *app) result(ctx context.Context, s *steps.Steps, run *bucketload.Run, e
 		a.failures(context.WithoutCancel(ctx), s, run)
 	}
 	if run.ID != nil && run.Rows.Rejected > 0 {
-		fmt.Fprintf(a.errs, "rejected: %s rows; see why: bucketload rejects %s\n", count(run.Rows.Rejected), *run.ID)
+		fmt.Fprintf(a.errs, "rejected: %s; see why: bucketload rejects %s\n", plural(int(run.Rows.Rejected), "row"), *run.ID)
 	}
 	if err == nil || s == nil {
 		return
@@ -79,14 +79,14 @@ func (a *app) printJSON(v any) {
 // summary is a run in one line.
 func summary(run *bucketload.Run) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s, %s of %s files", run.Table, run.Status, count(run.Files.Loaded), count(run.Files.Planned))
+	fmt.Fprintf(&b, "%s: %s, %s of %s", run.Table, run.Status, count(run.Files.Loaded), plural(int(run.Files.Planned), "file"))
 	if run.Files.Failed > 0 {
 		fmt.Fprintf(&b, ", %s failed", count(run.Files.Failed))
 	}
 	if run.Files.Skipped > 0 {
 		fmt.Fprintf(&b, ", %s skipped", count(run.Files.Skipped))
 	}
-	fmt.Fprintf(&b, ", %s rows", count(run.Rows.Loaded))
+	fmt.Fprintf(&b, ", %s", plural(int(run.Rows.Loaded), "row"))
 	if run.Rows.Rejected > 0 {
 		fmt.Fprintf(&b, ", %s rejected", count(run.Rows.Rejected))
 	}

@@ -113,7 +113,7 @@ func (a *app) status(r *ledger.Run) error {
 	line("files", "%s planned, %s loaded, %s failed, %s skipped", count(r.Files.Planned), count(r.Files.Loaded), count(r.Files.Failed), count(r.Files.Skipped))
 	line("rows", "%s loaded, %s rejected", count(r.Rows.Loaded), count(r.Rows.Rejected))
 	if r.Duplicates > 0 {
-		line("duplicates", "%s rows left out", count(r.Duplicates))
+		line("duplicates", "%s left out", plural(int(r.Duplicates), "row"))
 	}
 	if r.Replaced > 0 {
 		line("replaced", "%s characters", count(r.Replaced))

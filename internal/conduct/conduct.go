@@ -84,6 +84,7 @@ func Load(ctx context.Context, s *steps.Steps, load *bucketload.Load) (*bucketlo
 	if dead != "" {
 		s.Log.Warn("the process of an earlier run of this table died; its rows are kept", "run", dead, "to go on with it", "bucketload redrive "+dead)
 	}
+	s.Log.Info("the run begins", "table", load.Table, "run", try.Run)
 	return execute(ctx, s, try, load, nil)
 }
 
