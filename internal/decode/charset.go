@@ -93,6 +93,7 @@ func (c *CSV) decode() error {
 			return c.orderless()
 		}
 	}
+	c.encoding = from
 	if from == "utf-8" {
 		mark = 0 // it counts, as the file has it
 	}

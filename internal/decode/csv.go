@@ -45,10 +45,10 @@ const (
 //
 // Width:
 //
-//   - Every row has as many fields as the header, or as the first row where
-//     there is none; Ragged says what becomes of the others. Rows are taken
-//     without the nothing after their last delimiter where the first rows after
-//     the header have such a delimiter; a header, always.
+//   - Every row has as many fields as the header; where there is none, as many as
+//     Measure says, or else the first row. Ragged says what becomes of the others.
+//     Rows are taken without the nothing after their last delimiter where the
+//     first rows after the header have such a delimiter; a header, always.
 //
 // Errors: a row of the wrong width, or with bytes that the encoding does not
 // have, costs that row. A stray or unclosed quote costs its physical line, and
@@ -95,10 +95,12 @@ type CSV struct {
 	open, at  int    // of a row that breaks: where the field begins, and where it breaks
 
 	names    []string
-	width    int   // fields of a row; 0: not known yet
-	trailing bool  // rows have a delimiter after the last field
-	settled  bool  // trailing is found out
-	checks   bool  // rows are looked through for bytes to replace, strip or refuse
+	width    int  // fields of a row; 0: not known yet
+	measured bool // by Measure
+	trailing bool // rows have a delimiter after the last field
+	settled  bool // trailing is found out
+	checks   bool // rows are looked through for bytes to replace, strip or refuse
+	encoding string
 	recoded  bool  // the file is not in UTF-8
 	sure     int64 // up to here, what is read as rows is no inside of quotes
 	replaced int64
@@ -180,6 +182,10 @@ func (c *CSV) Raw() []byte { return c.buf[c.row:c.pos] }
 
 // Broken says whether the last error ends the file.
 func (c *CSV) Broken() bool { return c.err != nil }
+
+// Encoding is what the file is read as, which is known from its first row or
+// header on: what its byte order mark says, or else the dialect.
+func (c *CSV) Encoding() string { return c.encoding }
 
 // Replaced is how many invalid sequences and NUL bytes have been replaced or
 // stripped so far, in the header and in rows that were given.

@@ -29,9 +29,9 @@ func (c *CSV) fit(row []bucketload.Field) ([]bucketload.Field, error) {
 	if c.width == 0 {
 		c.width = len(row)
 	}
-	if !c.settled {
-		c.settled = true
-		if len(row) == c.width+1 && nothing(row[c.width]) {
+	if trails := len(row) == c.width+1 && nothing(row[c.width]); !c.settled && (trails || len(row) == c.width) {
+		c.settled = true // a row of another width tells nothing
+		if trails {
 			if err := c.settle(); err != nil {
 				return nil, c.stop(err)
 			}

@@ -143,6 +143,9 @@ func invariants(t interface{ Fatalf(string, ...any) }, data string, d bucketload
 		var all []string
 		end := int64(0)
 		names, err := c.Header()
+		if !d.Header && len(data)%2 == 0 {
+			_, err = c.Measure(len(data)%5, len(data)%3 == 0, len(data)%7 == 0)
+		}
 		all = append(all, fmt.Sprintf("%q %v", names, err))
 		if err == nil && names != nil {
 			end = c.Offset() + int64(len(c.Raw()))

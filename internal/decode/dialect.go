@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,30 +68,54 @@ func only(s string) int {
 	return int(s[0])
 }
 
-// header gives the names in row. An empty name or one that is there twice is an
-// error: a column could not say which it means. Only the nothing after the last
-// delimiter is none.
+// header gives the names in row. A blank one is column_N, N being its position
+// from 1, but for the nothing after the last delimiter, which is no field unless
+// most of the first rows have something there. Mostly blank ones are no header,
+// and a name that is there twice could not say which field it means.
 func (c *CSV) header(row []bucketload.Field) ([]string, error) {
-	if last := len(row) - 1; last > 0 && nothing(row[last]) {
-		row = row[:last]
-	}
-	names := make([]string, len(row))
+	names, blank := make([]string, len(row)), 0
+	trails := len(row) > 1 && nothing(row[len(row)-1])
 	for i, f := range row {
 		names[i] = string(f.Bytes)
-		switch twin := slices.Index(names[:i], names[i]); {
-		case len(bytes.TrimSpace(f.Bytes)) == 0:
-			return nil, c.fail(0, bucketload.CodeHeader, fmt.Sprintf("field %d of the header has no name", i+1),
-				"give it one in the file; or is this not the header? See csv: {skip_head, header, delimiter}")
+		if len(bytes.TrimSpace(f.Bytes)) == 0 {
+			names[i] = fmt.Sprintf("column_%d", i+1)
+			blank++
+		}
+	}
+	if trails {
+		blank--
+		if more, err := c.goesOn(len(row)); err != nil {
+			return nil, err
+		} else if !more {
+			names = names[:len(row)-1]
+		}
+	}
+	if 2*blank > len(names) {
+		return nil, c.fail(0, bucketload.CodeHeader, "most fields of the header have no name",
+			"is this the header? See csv: {skip_head, header, delimiter}; if it is, name them in the file")
+	}
+	for i, name := range names {
+		switch twin := slices.Index(names[:i], name); {
 		case twin >= 0:
-			return nil, c.fail(0, bucketload.CodeHeader, fmt.Sprintf("the header has %q twice, in fields %d and %d", names[i], twin+1, i+1),
+			return nil, c.fail(0, bucketload.CodeHeader, fmt.Sprintf("the header has %q twice, in fields %d and %d", name, twin+1, i+1),
 				"rename one in the file; or is this not the header? See csv: {skip_head, header}")
-		case !utf8.ValidString(names[i]):
-			return nil, c.fail(0, bucketload.CodeUTF8, fmt.Sprintf("field %d of the header is not UTF-8: %s", i+1, bucketload.Excerpt(f.Bytes, maxExcerpt)),
+		case !utf8.ValidString(name):
+			return nil, c.fail(0, bucketload.CodeUTF8, fmt.Sprintf("field %d of the header is not UTF-8: %s", i+1, bucketload.Excerpt([]byte(name), maxExcerpt)),
 				"say what it is, for example csv: {encoding: windows-1252}; or write csv: {invalid_utf8: replace}")
-		case strings.ContainsRune(names[i], 0):
+		case strings.ContainsRune(name, 0):
 			return nil, c.fail(0, bucketload.CodeNUL, fmt.Sprintf("field %d of the header has a NUL byte", i+1),
 				"say what the file is, for example csv: {encoding: utf-16le}; or write csv: {nul: strip}")
 		}
 	}
 	return names, nil
+}
+
+// goesOn is whether most of the first rows have something in the last of the
+// header's n fields, which is the nothing after its last delimiter.
+func (c *CSV) goesOn(n int) (bool, error) {
+	if err := c.look(firstBuffer); err != nil && !errors.Is(err, errTooLong) {
+		return false, err
+	}
+	rows, _ := c.widths(n - 1)
+	return rows[n] > 0 && rows[n] > rows[n-1]-1, nil // the header is one of them
 }

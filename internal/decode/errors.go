@@ -37,17 +37,20 @@ func (c *CSV) broken(f fault, i int) *bucketload.Error {
 }
 
 func (c *CSV) ragged(n int) error {
-	than := "the header"
-	if c.names == nil {
-		than = "the first row"
+	than := "the header has"
+	switch {
+	case c.measured:
+		than = "and should have"
+	case c.names == nil:
+		than = "the first row has"
 	}
 	what := "fields"
 	if n == 1 {
 		what = "field"
 	}
-	message := fmt.Sprintf("the row has %d %s, %s has %d", n, what, than, c.width)
+	message := fmt.Sprintf("the row has %d %s, %s %d", n, what, than, c.width)
 	if n == c.width {
-		message = fmt.Sprintf("the row has %d fields with the nothing after its last delimiter, which all rows have, and %s has %d", n, than, c.width)
+		message = fmt.Sprintf("the row has %d fields with the nothing after its last delimiter, which all rows have, and %s %d", n, than, c.width)
 	}
 	return c.fail(0, bucketload.CodeRagged, message,
 		"mend the row, or write csv: {ragged: pad} or truncate; where all rows are so, see csv: {delimiter, quote, skip_head, skip_foot, comment}")

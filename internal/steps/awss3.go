@@ -187,7 +187,7 @@ func (i *importer) top(data []byte, whole bool, entry bucketload.Entry, encoding
 		r.close()
 	}()
 	var compression string
-	if r.plain, compression, err = decode.Decompress(bytes.NewReader(data), entry.URI); err != nil {
+	if r.plain, compression, err = decode.DecompressAs(bytes.NewReader(data), entry.URI, i.def.load.Compression); err != nil {
 		return nil, true, err
 	}
 	if err := encoded(compression, encoding); err != nil && len(data) > 0 {
@@ -202,7 +202,7 @@ func (i *importer) top(data []byte, whole bool, entry bucketload.Entry, encoding
 		return nil, true, err
 	}
 	r.rows = csv
-	found, _, err := header(csv, dialect.Header, given(i.def.load))
+	found, err := header(csv, entry.URI, dialect, i.def.load, i.def.layout.Columns)
 	if errors.Is(err, io.EOF) {
 		return nil, false, nil
 	}
@@ -221,6 +221,9 @@ func (i *importer) top(data []byte, whole bool, entry bucketload.Entry, encoding
 		err = r.place(err) // before the next row moves the line
 	}
 	_, next := r.rows.Next()
+	if !dialect.Header && !errors.Is(next, io.EOF) {
+		_, next = r.rows.Next() // the first row named the fields
+	}
 	return names, !errors.Is(next, io.EOF), err
 }
 

@@ -37,11 +37,10 @@ type reader struct {
 	object io.ReadCloser
 	plain  io.ReadCloser
 	rows   decoder
-	names  []string           // of the fields
-	head   []byte             // the header as the file has it; nothing where it has none
-	index  []int              // number of the field of each column, -1 for none; nil where there is no row
-	first  []bucketload.Field // a row that was read to find the columns, and is still to come
-	count  int64              // of rows encoded so far
+	names  []string // of the fields
+	head   []byte   // the header as the file has it; nothing where it has none
+	index  []int    // number of the field of each column, -1 for none; nil where there is no row
+	count  int64    // of rows encoded so far
 
 	arranged *arrangement // where index comes from
 	parquet  *decode.Parquet
@@ -108,10 +107,10 @@ func (s *Steps) openCSV(ctx context.Context, d *definition, r *reader, report fu
 		return nil, err
 	}
 	r.rows = csv
-	if r.names, r.first, err = header(csv, d.layout.CSV.Header, given(d.load)); err != nil {
+	if r.names, err = header(csv, r.entry.URI, d.layout.CSV, d.load, d.layout.Columns); err != nil {
 		return nil, err
 	}
-	if r.first == nil {
+	if d.layout.CSV.Header {
 		r.head = append(r.head, csv.Raw()...)
 	}
 	return d.arrange(r.names, r.entry)
@@ -119,10 +118,8 @@ func (s *Steps) openCSV(ctx context.Context, d *definition, r *reader, report fu
 
 // next gives the next row, valid until the one after; io.EOF at the end.
 func (r *reader) next() (fields []bucketload.Field, err error) {
-	if fields, r.first = r.first, nil; fields == nil {
-		if fields, err = r.rows.Next(); err != nil || r.arranged == nil {
-			return fields, err
-		}
+	if fields, err = r.rows.Next(); err != nil || r.arranged == nil {
+		return fields, err
 	}
 	var line int64
 	if r.arranged.line >= 0 {
@@ -132,26 +129,74 @@ func (r *reader) next() (fields []bucketload.Field, err error) {
 }
 
 // header gives the names of a file's fields: those in its header, or where it
-// has none those of their positions. In that case the first row has been read,
-// too.
-func header(csv *decode.CSV, has bool, given []bucketload.Column) (names []string, first []bucketload.Field, err error) {
-	if has {
-		names, err = csv.Header()
-		return names, nil, err
+// has none those of their positions. columns are those of the table, where they
+// are known.
+func header(csv *decode.CSV, uri string, dialect bucketload.CSV, load *bucketload.Load, columns []bucketload.Column) ([]string, error) {
+	if dialect.Header {
+		names, err := csv.Header()
+		return names, headless(err, dialect, given(load))
 	}
-	if first, err = csv.Next(); err != nil {
-		return nil, nil, err
+	n, fewer, more := width(uri, load, columns)
+	n, err := csv.Measure(n, fewer, more)
+	if err != nil {
+		return nil, err
 	}
-	return positions(len(first), given), first, nil
+	return positions(n, given(load)), nil
 }
 
-var position = regexp.MustCompile(`^column_[1-9][0-9]*$`)
+// headless says of a header line that cannot be read what is to be done where
+// the columns are listed: they may be all that is needed.
+func headless(err error, dialect bucketload.CSV, given []bucketload.Column) error {
+	e, ok := errors.AsType[*bucketload.Error](err)
+	if !ok || !slices.Contains([]bucketload.Code{bucketload.CodeQuote, bucketload.CodeTooLong}, e.Code) {
+		return err
+	}
+	because := *e
+	because.Message = "the header cannot be read: " + e.Message
+	if len(given) > 0 {
+		because.Hint = fmt.Sprintf("mend the line; or, if columns: lists the fields in their order, pass over it: csv: {header: false, skip_head: %d}", dialect.SkipHead+1)
+	}
+	return &because
+}
+
+var position = regexp.MustCompile(`^column_([1-9][0-9]{0,3})$`)
+
+// byPosition says whether one of the columns is read from a column_N, and gives
+// the greatest N.
+func byPosition(columns []bucketload.Column) (greatest int) {
+	for _, c := range columns {
+		for _, from := range c.From {
+			if m := position.FindStringSubmatch(from); m != nil {
+				n, _ := strconv.Atoi(m[1]) // of at most four digits
+				greatest = max(greatest, n)
+			}
+		}
+	}
+	return greatest
+}
+
+// width is how many fields a row has in a file without a header, 0 where nothing
+// tells, and whether the file may have fewer or more.
+func width(uri string, load *bucketload.Load, columns []bucketload.Column) (n int, fewer, more bool) {
+	given := given(load)
+	if len(given) > 0 {
+		columns = given
+	}
+	if n = byPosition(columns); n > 0 || len(given) == 0 {
+		return n, true, true // columns that others stand between, or behind
+	}
+	ofPath := slices.ContainsFunc(pathKeys(uri), func(k pathKey) bool {
+		return slices.ContainsFunc(given, func(c bucketload.Column) bool { return sameColumn(c.Sources()[0], k.name, load.LowerCase) })
+	})
+	passes := []string{bucketload.PolicyIgnore, bucketload.PolicyAdd, bucketload.PolicyRescue}
+	return len(given), ofPath || load.Missing == bucketload.PolicyNull, slices.Contains(passes, load.Unknown)
+}
 
 // positions names the n fields of a file without a header: as the columns that
 // are given stand, or, where there are none or one of them says from which
 // column_N it is read, column_1 to column_n.
 func positions(n int, given []bucketload.Column) []string {
-	if slices.ContainsFunc(given, func(c bucketload.Column) bool { return slices.ContainsFunc(c.From, position.MatchString) }) {
+	if byPosition(given) > 0 {
 		given = nil
 	}
 	names := make([]string, n)

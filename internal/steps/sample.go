@@ -33,7 +33,7 @@ const (
 type sample struct {
 	object       bucketload.Object
 	head         []byte // decompressed
-	middle, tail []byte // from the first line end on; empty for compressed objects
+	middle, tail []byte // that begin with a character of any encoding, somewhere in a row; empty for compressed objects
 	whole        bool
 	err          error
 }
@@ -201,15 +201,19 @@ func readSample(ctx context.Context, store *source.Store, o bucketload.Object) s
 	}
 	s.whole = err == nil && o.Size <= sampleHead && len(s.head) < sampleInflated
 	if compression == "" && o.Size > sampleHead+2*sampleInside {
-		if s.middle, s.err = readRange(ctx, store, o, o.Size/2, sampleInside); s.err != nil {
+		if s.middle, s.err = readRange(ctx, store, o, aligned(o.Size/2), sampleInside); s.err != nil {
 			return s
 		}
-		if s.tail, s.err = readRange(ctx, store, o, o.Size-sampleInside, sampleInside); s.err != nil {
+		if s.tail, s.err = readRange(ctx, store, o, aligned(o.Size-sampleInside), sampleInside); s.err != nil {
 			return s
 		}
 	}
 	return s
 }
+
+// aligned is the place at or before off where a character begins, in UTF-16 and
+// UTF-32 too, unless it is the second half of a pair.
+func aligned(off int64) int64 { return off &^ 3 }
 
 // inflate decompresses the beginning of an object as far as it goes.
 func inflate(head []byte, name string) (plain []byte, compression string, err error) {
@@ -237,29 +241,20 @@ func readRange(ctx context.Context, store *source.Store, o bucketload.Object, of
 // parse reads the sample's rows in the dialect. Rows that do not fit the
 // header, as a cut that falls into a quoted field makes them, are passed over;
 // the error is that of the header.
-func (s sample) parse(dialect bucketload.CSV, given []bucketload.Column) (infer.Sample, error) {
+func (s sample) parse(dialect bucketload.CSV, load *bucketload.Load) (infer.Sample, error) {
 	out := infer.Sample{URI: s.object.URI}
 	r, err := decode.NewCSV(bytes.NewReader(s.head), dialect)
 	if err != nil {
 		return out, err
 	}
-	names, first, err := header(r, dialect.Header, given)
-	if err != nil {
+	if out.Header, err = header(r, s.object.URI, dialect, load, nil); err != nil {
 		return out, err
-	}
-	out.Header = names
-	if first != nil {
-		out.Rows = append(out.Rows, values(first))
 	}
 	out.Rows = append(out.Rows, rowsOf(r, len(out.Header), !s.whole)...)
 	inside := dialect
-	inside.Header, inside.SkipHead, inside.SkipFoot = false, 0, 0
-	for _, cut := range [][]byte{s.middle, s.tail} {
-		_, rest, ok := bytes.Cut(cut, []byte{'\n'})
-		if !ok {
-			continue
-		}
-		if r, err := decode.NewCSV(bytes.NewReader(rest), inside); err == nil {
+	inside.Header, inside.SkipHead, inside.SkipFoot, inside.Encoding = false, 1, 0, r.Encoding()
+	for _, piece := range [][]byte{s.middle, s.tail} {
+		if r, err := decode.NewCSV(bytes.NewReader(piece), inside); err == nil {
 			out.Rows = append(out.Rows, rowsOf(r, len(out.Header), true)...)
 		}
 	}
@@ -272,13 +267,12 @@ func rowsOf(r *decode.CSV, n int, cut bool) [][]infer.Value {
 	var rows [][]infer.Value
 	for len(rows) <= sampleRows {
 		fields, err := r.Next()
-		if err != nil {
+		if r.Broken() {
 			break
 		}
-		if len(fields) != n {
-			continue
+		if err == nil && len(fields) == n {
+			rows = append(rows, values(fields))
 		}
-		rows = append(rows, values(fields))
 	}
 	if len(rows) > 0 && (cut || len(rows) > sampleRows) {
 		rows = rows[:len(rows)-1]

@@ -147,7 +147,7 @@ func (v *surveyor) parse(s sample) found {
 	if v.format == bucketload.FormatJSON {
 		return v.parseJSON(s)
 	}
-	out, err := s.parse(v.dialect, given(v.load))
+	out, err := s.parse(v.dialect, v.load)
 	return found{Sample: out, err: err}
 }
 
