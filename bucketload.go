@@ -134,7 +134,8 @@ type CSV struct {
 }
 
 // JSON says where the records are: "$" for one value after the other or the
-// elements of one array, else a path such as $.data.items.
+// elements of one array, else a path such as $.data.items. Empty is "$" of which
+// nobody said that it is meant.
 type JSON struct {
 	Records string `json:"records"`
 }

@@ -122,7 +122,7 @@ const shownShapes = 20
 // the table.
 func printShapes(out func(format string, args ...any), p *steps.Preview) {
 	files := plural(int(p.Sampled), "file")
-	if p.Sampled < p.Objects {
+	if !p.All {
 		files = fmt.Sprintf("%s of %s files sampled", count(p.Sampled), count(p.Objects))
 	}
 	out("shapes       %s, %s", files, plural(len(p.Shapes), "shape"))

@@ -63,6 +63,7 @@ func TestTheWholeFile(t *testing.T) {
 	want.S3 = bucketload.S3{Region: "us-east-1", Anonymous: true}
 	want.Format = bucketload.FormatCSV
 	want.CSV.Delimiter = ","
+	want.JSON.Records = "$"
 	want.CSVOpen = []string{"decimal", "thousands"}
 	want.Columns = []bucketload.Column{
 		{Name: "station_id", From: []string{"STATION"}, Type: "text"},
@@ -87,7 +88,6 @@ func TestBuiltinDefaultsAreTheDesigns(t *testing.T) {
 		Format: "auto", Compression: "auto",
 		CSV:     bucketload.CSV{Quote: `"`, Escape: `"`, Header: true, Encoding: "utf-8", Ragged: "reject", InvalidUTF8: "reject", NUL: "reject"},
 		CSVOpen: []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "decimal", "thousands"},
-		JSON:    bucketload.JSON{Records: "$"},
 		Loader:  "stream", Mode: "replace", LowerCase: true, Unknown: "fail", Missing: "fail", OnDuplicate: "reject",
 		MaxConcurrency: 4, MaxItemsPerBatch: 25, MinBatchBytes: 8_000_000, Retries: 1, LockTimeout: 2 * time.Second,
 	}

@@ -162,7 +162,6 @@ func builtin() bucketload.Load {
 			Ragged: bucketload.PolicyReject, InvalidUTF8: bucketload.PolicyReject, NUL: bucketload.PolicyReject,
 		},
 		CSVOpen:          []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "decimal", "thousands"},
-		JSON:             bucketload.JSON{Records: "$"},
 		Loader:           bucketload.LoaderStream,
 		Mode:             bucketload.ModeReplace,
 		LowerCase:        true,

@@ -63,7 +63,7 @@ var tableKeys = []key[bucketload.Load]{
 	{path: "csv.nul", usage: "NUL bytes, which Postgres text cannot hold: replace puts U+FFFD in their place", now: "reject replace strip", at: func(l *bucketload.Load) any { return &l.CSV.NUL }},
 	{path: "csv.decimal", usage: "the decimal mark of numbers, one byte (default: .)", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Decimal) }},
 	{path: "csv.thousands", usage: "one byte between groups of three digits; empty: there is none", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Thousands) }},
-	{path: "json.records", usage: "path of the records: $, or one such as $.data.items", at: func(l *bucketload.Load) any { return &l.JSON.Records }, check: isPath},
+	{path: "json.records", usage: "path of the records: $ for one value after the other, or one such as $.data.items", at: func(l *bucketload.Load) any { return &l.JSON.Records }, check: isPath},
 	{path: "loader", usage: "who reads the objects: bucketload, or the server by its extension aws_s3 (RDS, Aurora)", now: "stream aws_s3", at: func(l *bucketload.Load) any { return &l.Loader }},
 	{path: "mode", usage: "replace the table or append to it", now: "replace append", soon: "upsert replace_partition", at: func(l *bucketload.Load) any { return (*string)(&l.Mode) }},
 	{path: "replace", usage: "how the table is replaced", now: "swap", soon: "in_place"},

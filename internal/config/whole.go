@@ -40,6 +40,7 @@ func contradictions(l *bucketload.Load, said []string) error {
 // defaults may be for other tables, and what is as it is by itself does no harm.
 func ofFormat(l *bucketload.Load, said []string) error {
 	base := builtin()
+	base.JSON.Records = "$" // what an empty one means
 	slices.Sort(said)
 	for _, path := range said {
 		group, _, _ := strings.Cut(path, ".")

@@ -18,7 +18,6 @@ import (
 func TestMeasure(t *testing.T) {
 	pad := headless(func(d *bucketload.CSV) { d.Ragged = bucketload.PolicyPad })
 	truncate := headless(func(d *bucketload.CSV) { d.Ragged = bucketload.PolicyTruncate })
-	const quote, ragged = bucketload.CodeQuote, bucketload.CodeRagged
 	for _, test := range []struct {
 		name        string
 		dialect     bucketload.CSV

@@ -53,15 +53,15 @@ type JSON struct {
 	rescues bool // a field for what no field takes
 
 	// buf[row:filled] is what is held. All before it has been used.
-	text    jsonText // buf[:filled]
-	buf     []byte
-	filled  int
-	row     int // where the last record begins, or what surrounds records goes on
-	end     int // where the last record ends
-	wide    bool
-	base    int64 // the offset of buf[0]
-	lines   int64 // line ends before buf[counted]
-	counted int   // never after row
+	text     jsonText // buf[:filled]
+	buf      []byte
+	filled   int
+	row      int    // where the last record begins, or what surrounds records goes on
+	end      int    // where the last record ends
+	encoding string // of UTF-16; empty where the file is UTF-8
+	base     int64  // the offset of buf[0]
+	lines    int64  // line ends before buf[counted]
+	counted  int    // never after row
 
 	frames   []jsonFrame
 	names    []byte // keys of an object on the path, in quotes
@@ -70,6 +70,7 @@ type JSON struct {
 	fresh    bool // nothing but blanks stands before the record on its line
 	skipping bool // the rest of the line is none of a record
 	begun    bool
+	ended    bool // the file, within a record or what surrounds it
 
 	root     *jsonNode
 	slots    []jsonSlot
@@ -242,7 +243,7 @@ func (j *JSON) begin() error {
 	if encoding, mark := inUTF16(j.text.data); encoding != "" {
 		t, _ := recoder(encoding)
 		j.r = transform.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(j.text.data[mark:])), j.r), t)
-		j.base, j.wide = int64(mark), true
+		j.base, j.encoding = int64(mark), encoding
 		j.filled, j.text.last = 0, false
 		return j.more()
 	}
@@ -267,7 +268,7 @@ func inUTF16(head []byte) (encoding string, mark int) {
 
 // plain is how many bytes of the plain file the text is.
 func (j *JSON) plain(text []byte) (n int64) {
-	if !j.wide {
+	if j.encoding == "" {
 		return int64(len(text))
 	}
 	for _, b := range text {

@@ -64,6 +64,7 @@ func missing(want jsonWant, inside byte) *jsonReason {
 
 // refuse makes an error of a fault.
 func (j *JSON) refuse(f jsonFault) *bucketload.Error {
+	j.ended = j.ended || f.why == jsonCut
 	at := min(max(f.at, 0), j.filled)
 	begin := bytes.LastIndexByte(j.buf[:at], '\n') + 1
 	message := f.why.message

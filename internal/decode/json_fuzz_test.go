@@ -122,7 +122,7 @@ func fuzzFile(t *testing.T, data []byte) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if at := j.Offset(); !j.wide && (at+int64(len(j.Raw())) > int64(len(data)) || !bytes.Equal(data[at:at+int64(len(j.Raw()))], j.Raw()) ||
+		if at := j.Offset(); j.encoding == "" && (at+int64(len(j.Raw())) > int64(len(data)) || !bytes.Equal(data[at:at+int64(len(j.Raw()))], j.Raw()) ||
 			j.Line() != int64(bytes.Count(data[:at], []byte("\n"))+1)) {
 			t.Fatalf("%q: %q at %d, line %d", data, j.Raw(), at, j.Line())
 		}

@@ -99,7 +99,12 @@ func keyPath(key string) string {
 	if !isPath(key) {
 		return key
 	}
-	return "$['" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(key) + "']"
+	return "$" + quotedStep(key)
+}
+
+// quotedStep is the step to a key, whatever it is.
+func quotedStep(key string) string {
+	return "['" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(key) + "']"
 }
 
 var jsonColumn = regexp.MustCompile(`^column_([1-9][0-9]{0,4})$`)

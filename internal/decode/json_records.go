@@ -251,6 +251,7 @@ func (j *JSON) cut(err error) error {
 	if err != io.EOF { //nolint:errorlint // peek's own
 		return err
 	}
+	j.ended = true
 	return j.broken(jsonFault{j.filled, &jsonReason{bucketload.CodeSyntax, "the file ends within an array or object that is not closed",
 		"if the file is cut off, upload it again"}})
 }

@@ -2,11 +2,15 @@ package decode
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 
 	"github.com/bucketload/bucketload"
 )
+
+// ErrCut is of a sample that ends before its first record does.
+var ErrCut = errors.New("no record ends in what was read of the file")
 
 // SampleJSON reads up to most records from the beginning of a file, and as many
 // from each of its other pieces, which begin and end anywhere and count only
@@ -15,7 +19,8 @@ import (
 // column_1 ... of arrays, value of what is neither; every row has a field for
 // each name, nothing where the record does not have it. head and pieces may end
 // in the middle of a record; records with errors are passed over. The error is
-// the first one where there is no good record, io.EOF where there is none at all.
+// the first one where there is no good record, io.EOF where there is none at
+// all, and it is ErrCut, too, where head ends before a record does.
 func SampleJSON(records string, most int, head []byte, pieces ...[]byte) (names []string, rows [][]bucketload.Field, err error) {
 	j, err := NewJSON(bytes.NewReader(head), records, nil, jsonGrow)
 	if err != nil {
@@ -24,6 +29,9 @@ func SampleJSON(records string, most int, head []byte, pieces ...[]byte) (names 
 	rows, err = j.sample(rows, most)
 	if j.form == jsonLines {
 		for _, piece := range pieces {
+			if j.encoding != "" {
+				piece = utf8Of(piece, j.encoding)
+			}
 			if _, lines, ok := bytes.Cut(piece, []byte{'\n'}); ok {
 				j.restart(bytes.NewReader(lines))
 				rows, _ = j.sample(rows, most)
@@ -31,6 +39,9 @@ func SampleJSON(records string, most int, head []byte, pieces ...[]byte) (names 
 		}
 	}
 	if len(rows) == 0 {
+		if j.ended {
+			err = errors.Join(ErrCut, err)
+		}
 		return nil, nil, err
 	}
 	for i, name := range j.grown {

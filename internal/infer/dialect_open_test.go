@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/japanese"
 	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/encoding/unicode/utf32"
 
 	"github.com/bucketload/bucketload"
 )
@@ -185,6 +186,8 @@ func TestEncodings(t *testing.T) {
 		{"UTF-16 with a mark", french, unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM), "utf-16le"},
 		{"UTF-16LE", french, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "utf-16le"},
 		{"UTF-16BE", french, unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), "utf-16be"},
+		{"UTF-32LE with a mark", french, utf32.UTF32(utf32.LittleEndian, utf32.UseBOM), "utf-32le"},
+		{"UTF-32BE with a mark", french, utf32.UTF32(utf32.BigEndian, utf32.UseBOM), "utf-32be"},
 		{"French", french, charmap.Windows1252, "windows-1252"},
 		{"a pound", "item,price\n" + lines(3, "x,£%d\n"), charmap.ISO8859_1, "windows-1252"},
 		{"names of all countries", "name,n\nMalmö,1\nSão Paulo,2\nCórdoba,3\nBesançon,4\nTromsø,5\n", charmap.ISO8859_1, "windows-1252"},

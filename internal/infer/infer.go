@@ -75,11 +75,12 @@ type Survey struct {
 	shapes  []*Shape // in the order seen
 	byPrint map[string]*Shape
 	tallies map[string]*tally // by header as written
+	clash   map[string]bool   // of JSON: names that two keys of one record have
 }
 
 // NewSurvey begins an inference.
 func NewSurvey(opts Options) *Survey {
-	return &Survey{opts: opts, byPrint: map[string]*Shape{}, tallies: map[string]*tally{}}
+	return &Survey{opts: opts, byPrint: map[string]*Shape{}, tallies: map[string]*tally{}, clash: map[string]bool{}}
 }
 
 // Add counts a file's header and takes in its rows, if it has any. A file
@@ -90,6 +91,9 @@ func (s *Survey) Add(sample Sample) {
 		return
 	}
 	s.addShape(sample)
+	if s.opts.JSON {
+		s.addClashes(sample)
+	}
 	seen := make(map[string]bool, len(sample.Header))
 	for i, header := range sample.Header {
 		if seen[header] {
@@ -139,8 +143,9 @@ func (s *Survey) Shapes() []Shape {
 // order, then what other shapes add.
 //
 // Headers that give the same name ("Lat" and "lat" with LowerCase) and never
-// stand in one file are one column with several sources. Where a file has both
-// they are columns of their own, the second named lat_2.
+// stand in one file, or in JSON in one record, are one column with several
+// sources. Where a file has both they are columns of their own, the second named
+// lat_2.
 func (s *Survey) Columns() []Column {
 	var columns []Column
 	names := newNames()
@@ -202,8 +207,35 @@ func (s *Survey) sources() []*source {
 	return sources
 }
 
+// addClashes notes the names that two keys of a record have. The header of a file
+// of JSON is the keys of all its records.
+func (s *Survey) addClashes(sample Sample) {
+	alike := map[string][]int{}
+	for i, key := range sample.Header {
+		name := fullName(key, s.opts.LowerCase)
+		alike[name] = append(alike[name], i)
+	}
+	for name, fields := range alike {
+		if len(fields) < 2 {
+			continue
+		}
+		for _, row := range sample.Rows {
+			n := 0
+			for _, i := range fields {
+				if i < len(row) && (row[i].Quoted || row[i].Text != "") {
+					n++
+				}
+			}
+			s.clash[name] = s.clash[name] || n > 1
+		}
+	}
+}
+
 // clashes gives the names that two different headers of one file have.
 func (s *Survey) clashes(shapes []Shape) map[string]bool {
+	if s.opts.JSON {
+		return s.clash
+	}
 	clash := map[string]bool{}
 	for _, shape := range shapes {
 		first := map[string]string{}

@@ -49,6 +49,31 @@ func TestJSONTypes(t *testing.T) {
 	}
 }
 
+// Keys that differ in case only are one column, unless a record has both.
+func TestJSONSpellings(t *testing.T) {
+	id := func(texts ...string) (row []infer.Value) {
+		for _, text := range texts {
+			row = append(row, infer.Value{Text: text})
+		}
+		return row
+	}
+	for _, test := range []struct {
+		rows [][]infer.Value
+		want string
+	}{
+		{[][]infer.Value{id("1", "", ""), id("", "2", ""), id("", "", "3.5")}, "id numeric ID,id,Id"},
+		{[][]infer.Value{id("1", "", ""), id("", "2", "3.5")}, "id bigint ID; id_2 bigint id; id_3 numeric Id"},
+	} {
+		var got []string
+		for _, c := range infer.Columns([]infer.Sample{{URI: "a.json", Header: []string{"ID", "id", "Id"}, Rows: test.rows}}, infer.Options{JSON: true, LowerCase: true}) {
+			got = append(got, c.Name+" "+c.Type+" "+strings.Join(c.From, ","))
+		}
+		if strings.Join(got, "; ") != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
 // Files with other keys are one table.
 func TestJSONColumns(t *testing.T) {
 	columns := infer.Columns([]infer.Sample{

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/unicode/utf32"
 )
 
 // writing is how a file's first bytes are opened, as far as can be seen
@@ -19,14 +20,17 @@ const (
 	inUTF8     writing = "utf-8"
 	inUTF16LE  writing = "utf-16le"
 	inUTF16BE  writing = "utf-16be"
+	inUTF32LE  writing = "utf-32le" // by its mark only
+	inUTF32BE  writing = "utf-32be"
 	inBytes    writing = "a character set of single bytes"
 )
 
-// byteOrderMarks are what files may begin with, and what that says.
+// byteOrderMarks are what files may begin with, and what that says, longer ones
+// first.
 var byteOrderMarks = []struct {
 	mark string
 	says writing
-}{{"\xef\xbb\xbf", inUTF8}, {"\xff\xfe", inUTF16LE}, {"\xfe\xff", inUTF16BE}}
+}{{"\xff\xfe\x00\x00", inUTF32LE}, {"\x00\x00\xfe\xff", inUTF32BE}, {"\xef\xbb\xbf", inUTF8}, {"\xff\xfe", inUTF16LE}, {"\xfe\xff", inUTF16BE}}
 
 // writingOf judges a head. mark is its byte order mark, if it has one.
 func writingOf(head []byte) (w writing, mark string) {
@@ -117,10 +121,16 @@ type opened struct {
 // toUTF8 decodes a head; one in an encoding that is not known stays as it is.
 func toUTF8(head []byte, name string) []byte {
 	e, err := htmlindex.Get(cmp.Or(name, string(inUTF8)))
+	switch writing(name) {
+	case inUTF32LE:
+		e, err = utf32.UTF32(utf32.LittleEndian, utf32.IgnoreBOM), nil
+	case inUTF32BE:
+		e, err = utf32.UTF32(utf32.BigEndian, utf32.IgnoreBOM), nil
+	}
 	if err != nil {
 		return head
 	}
-	if canonical, err := htmlindex.Name(e); err != nil || canonical == string(inUTF8) {
+	if canonical, err := htmlindex.Name(e); err == nil && canonical == string(inUTF8) {
 		return head
 	}
 	text, err := e.NewDecoder().Bytes(head)
@@ -151,7 +161,7 @@ func (s *sniffer) encoding(heads []opened) error {
 		return nil
 	}
 	most := inUTF8
-	for _, w := range []writing{inUTF16LE, inUTF16BE, inBytes} {
+	for _, w := range []writing{inUTF16LE, inUTF16BE, inUTF32LE, inUTF32BE, inBytes} {
 		if files[w] > files[most] {
 			most = w
 		}
@@ -180,7 +190,7 @@ const mostVoices = 5
 
 func (s *sniffer) mixed(files map[writing]int) error {
 	var seen, values []string
-	for _, w := range []writing{inUTF8, inUTF16LE, inUTF16BE, inBytes} {
+	for _, w := range []writing{inUTF8, inUTF16LE, inUTF16BE, inUTF32LE, inUTF32BE, inBytes} {
 		if files[w] > 0 {
 			seen = append(seen, fmt.Sprintf("%s in %s", w, count(files[w], "file")))
 			if w == inBytes {

@@ -39,8 +39,9 @@ type Resolution struct {
 
 // resolve finds out columns and dialect from the configuration, the live table
 // and the objects, in this order. It looks into the objects given, which are
-// spread over all, and into all of them only where the load needs it.
-func (s *Steps) resolve(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object, all objectsOf) (*Resolution, error) {
+// spread over all, and into all of them only where the load needs it, or they
+// are to be counted.
+func (s *Steps) resolve(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object, all population) (*Resolution, error) {
 	r, err := s.fromFiles(ctx, load, live, objects, all)
 	if err != nil {
 		return nil, err
@@ -71,23 +72,23 @@ func (r *Resolution) related(load *bucketload.Load, live *table.Live) error {
 }
 
 // fromFiles is resolve without asking the database about types.
-func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object, all objectsOf) (*Resolution, error) {
+func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object, all population) (*Resolution, error) {
 	r := &Resolution{Layout: Layout{CSV: load.CSV}, Inflation: 1, Evidence: map[string]string{}, Sentinels: map[string]infer.Column{}}
 	v, err := s.investigate(ctx, load, objects, r)
 	if err != nil {
 		return nil, err
 	}
 	if load.Unknown == bucketload.PolicyAdd {
-		if err := v.rest(ctx, all, objects); err != nil {
+		if err := v.rest(ctx, all.each, objects); err != nil {
 			return nil, err
 		}
 	}
-	paths, err := surveyPaths(ctx, load, objects, all)
+	paths, err := surveyPaths(ctx, load, objects, all.each)
 	if err != nil {
 		return nil, err
 	}
 	shapes, inferred := v.survey.Shapes(), v.columns()
-	r.Sampled, r.All = int(v.files), load.Unknown == bucketload.PolicyAdd
+	r.Sampled, r.All = int(v.files), load.Unknown == bucketload.PolicyAdd || int64(len(objects)) >= all.files
 	keys, rare := paths.columns(inferred, load)
 	for _, name := range rare {
 		r.Notes = append(r.Notes, fmt.Sprintf("%d of %d files have the key %s= in their path, and no column for it is made; name it under columns: to have one", paths.with[name], paths.files, name))
@@ -104,6 +105,13 @@ func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *tabl
 	}
 	columns, _ := r.parted(load)
 	r.Path = paths.used(columns, r.Format, inferred, load)
+	if all.counted && !r.All && r.Format != bucketload.FormatJSON { // whose records have no header
+		every := s.surveyor(load, r.Format, r.CSV)
+		if err := every.rest(ctx, all.each, nil); err != nil {
+			return nil, err
+		}
+		shapes, r.Sampled, r.All = every.survey.Shapes(), int(every.files), true
+	}
 	r.judgeShapes(load, shapes)
 	return r, nil
 }
@@ -258,6 +266,7 @@ func (r *Resolution) fromSamples(load *bucketload.Load, inferred []infer.Column)
 			continue
 		}
 		done[by] = len(r.Columns)
+		c.From = r.spelt(c, load, inferred)
 		r.add(c, in.Evidence)
 	}
 	for i, c := range load.Columns {
@@ -296,9 +305,34 @@ func (r *Resolution) fromConfiguration(load *bucketload.Load, live *table.Live, 
 		if c.Type == "" {
 			c.Type, evidence = "text", "no sampled file has it"
 		}
-		c.From = c.Sources()
+		c.From = r.spelt(c, load, inferred)
 		r.add(c, evidence)
 	}
+}
+
+// spelt gives the sources of a column. Keys of JSON are looked up as they are
+// written, so where names are in lower case those count, too, that samples have
+// in another case, unless they are another column's.
+func (r *Resolution) spelt(c bucketload.Column, load *bucketload.Load, inferred []infer.Column) []string {
+	from := slices.Clone(c.Sources())
+	if r.Format != bucketload.FormatJSON || !load.LowerCase {
+		return from
+	}
+	for _, source := range c.Sources() {
+		alike := func(key string) bool { return sameColumn(key, source, true) }
+		has := func(in infer.Column) bool { return slices.ContainsFunc(in.From, alike) }
+		i := slices.IndexFunc(inferred, has)
+		if i < 0 || slices.ContainsFunc(inferred[i+1:], has) {
+			continue // or records have both
+		}
+		for _, key := range inferred[i].From {
+			named := slices.ContainsFunc(load.Columns, func(o bucketload.Column) bool { return slices.Contains(o.Sources(), key) })
+			if alike(key) && !named && !slices.Contains(from, key) {
+				from = append(from, key)
+			}
+		}
+	}
+	return from
 }
 
 // fits says whether the files have what the live table needs, a header of its
@@ -344,6 +378,7 @@ func (r *Resolution) fromLive(load *bucketload.Load, live *table.Live, inferred 
 				c.From = inferred[i].From
 			}
 		}
+		c.From = r.spelt(c, load, inferred)
 		c.Type = l.Type
 		r.Columns = append(r.Columns, c)
 		r.Evidence[l.Name] = "as in the live table"

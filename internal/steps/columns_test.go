@@ -179,7 +179,7 @@ func cutDates() string {
 	}
 	whole := zip(plain.String())
 	for n := len(whole) / 2; ; n++ {
-		if head, _, _ := inflate([]byte(whole[:n]), ""); len(head) > 0 && head[len(head)-1] != '\n' {
+		if head, _, _ := inflate([]byte(whole[:n]), "", "auto", sampleInflated); len(head) > 0 && head[len(head)-1] != '\n' {
 			return whole[:n]
 		}
 	}
@@ -217,7 +217,7 @@ func TestSampleOfBlocks(t *testing.T) {
 		plain.WriteByte('\n')
 	}
 	packed := zst(plain.String())
-	if head, _, err := inflate([]byte(packed[:sampleHead]), ""); len(head) > 0 || err == nil {
+	if head, _, err := inflate([]byte(packed[:sampleHead]), "", "auto", sampleInflated); len(head) > 0 || err == nil {
 		t.Fatalf("the first block is within the head: %d bytes, %v", len(head), err)
 	}
 	b := sharedBench(t, 0)

@@ -37,6 +37,24 @@ func TestJSON(t *testing.T) {
 			l.From[0] += "part-*"
 			l.JSON.Records = "$.data.items"
 		}, want: "id bigint", rows: "1 2"},
+		{name: "keys in either case", files: map[string]string{"a.json": `{"ID": 1, "Name": "Ann"}` + "\n" + `{"id": 2, "name": null}`, "b.json": `{"Id": 3, "NAME": "Eve"}`},
+			want: "id bigint, name text", rows: "1|Ann 2|NULL 3|Eve"},
+		{name: "keys in either case, configured", files: map[string]string{"a.json": `{"ID": 1, "Name": "Ann"}` + "\n" + `{"id": 2, "name": "Bob"}`, "b.json": `{"Id": 3, "NAME": "Eve"}`},
+			change: withColumns(bucketload.Column{Name: "id", Type: "int"}, bucketload.Column{Name: "who", From: []string{"name"}}), want: "id integer, who text", rows: "1|Ann 2|Bob 3|Eve"},
+		{name: "a record with both", files: map[string]string{"a.json": `{"ID": 1, "id": 2}` + "\n" + `{"ID": 3}`, "b.json": `{"id": 4}`},
+			want: "id bigint, id_2 bigint", rows: "1|2 3|NULL NULL|4"},
+		{name: "a first record that is long", files: map[string]string{"a.json": `{"id": 1, "s": "` + strings.Repeat("x", 2*sampleHead) + `"}` + "\n" + `{"id": 2, "s": "y"}`}, change: func(l *bucketload.Load) {
+			l.Unknown = bucketload.PolicyIgnore
+			l.Columns, l.ColumnsOverride = []bucketload.Column{{Name: "s", NullIf: []string{strings.Repeat("x", 2*sampleHead)}}}, true
+		}, want: "id bigint, s text", rows: "1|NULL 2|y"},
+		{name: "records that begin late", files: map[string]string{"a.json": `{"licence": "` + strings.Repeat("long ", sampleHead) + `", "data": {"items": [{"id": 1}, {"id": 2}]}}`}, change: func(l *bucketload.Load) {
+			l.JSON.Records = "$.data.items"
+		}, want: "id bigint", rows: "1 2"},
+		{name: "documents that are meant", files: map[string]string{"a.json": `{"id": 1, "items": [{"n": 1}, {"n": 2}]}`}, change: func(l *bucketload.Load) {
+			l.JSON.Records = "$"
+		}, want: "id bigint, items jsonb", rows: `1|[{"n": 1}, {"n": 2}]`},
+		{name: "columns of documents", files: map[string]string{"a.json": `{"id": 1, "items": [{"n": 1}, {"n": 2}]}`}, change: withColumns(bucketload.Column{Name: "id"}, bucketload.Column{Name: "items", Type: "jsonb"}),
+			want: "id bigint, items jsonb", rows: `1|[{"n": 1}, {"n": 2}]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -80,5 +98,47 @@ func TestMixedFormats(t *testing.T) {
 	b.must(err)
 	if got := b.rowsOfTable(); got != "2" || r.Files.Skipped != 2 || !strings.Contains(b.files(*r.ID)["a.csv"].Error.Message, "json") {
 		t.Errorf("%s, %+v", got, r.Files)
+	}
+}
+
+// TestWrappedDocuments: what wraps its records is not loaded as if it were one,
+// unless someone said so, and what shows no record says why.
+func TestWrappedDocuments(t *testing.T) {
+	t.Parallel()
+	const point = `{"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {"id": 7}}`
+	collection := func(n int) string {
+		return `{"type": "FeatureCollection", "features": [` + strings.Repeat(point+", ", n-1) + point + `]}`
+	}
+	long := strings.Repeat("long ", sampleHead)
+	refused := []string{"with an array of objects at $.features", "--set 'json.records=$.features'", "--set 'json.records=$'"}
+	b := newBench(t, temptest.Majors(t)[0])
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		code  bucketload.Code
+		words []string
+	}{
+		{"one", map[string]string{"a.geojson.json": collection(3)}, bucketload.CodeUsage, refused},
+		{"several, one of one feature", map[string]string{"a.json": collection(1), "b.json": collection(2), "c.json": ""}, bucketload.CodeUsage, refused},
+		{"longer than a sample", map[string]string{"a.json": collection(5000)}, bucketload.CodeUsage, refused},
+		{"begun behind a sample", map[string]string{"a.json": `{"licence": "` + long + `", "features": [` + point + "," + point + `]}`}, bucketload.CodeUsage, refused},
+		{"packed", map[string]string{"a.json.zst": zst(collection(5000))}, bucketload.CodeUsage, refused},
+		{"nothing ends", map[string]string{"a.json": `{"s": "` + strings.Repeat(long, 20) + `"}`}, bucketload.CodeTooLong, []string{"a.json", "no record ends within the first 4.19 MB", "json.records", "columns:"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := b.part(t)
+			load := b.load(c.files)
+			_, err := b.Preview(t.Context(), load)
+			wantCode(t, err, c.code, c.words...)
+			_, err = b.whole(load)
+			wantCode(t, err, c.code, c.words...)
+		})
+	}
+	b = b.part(t)
+	load := b.load(map[string]string{"a.json": collection(2), "b.json": collection(1)}, func(l *bucketload.Load) { l.JSON.Records = "$.features" })
+	r, err := b.whole(load)
+	b.must(err)
+	if r.Rows.Loaded != 3 {
+		t.Errorf("%d rows", r.Rows.Loaded)
 	}
 }

@@ -272,3 +272,33 @@ func TestUnrelatedFiles(t *testing.T) {
 	_, err = b.whole(load)
 	b.must(err)
 }
+
+// TestCountedShapes: a plan counts the headers of all files where they are not
+// too many, and says so where they are.
+func TestCountedShapes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	files := map[string]string{}
+	for i := range sampleFiles + 50 {
+		files[fmt.Sprintf("%04d.csv", i)] = "id,name\n1,x\n"
+	}
+	files["0101.csv"] = "id,nom\n1,x\n" // of every second file, as samples are spread here, it is none
+	files["0103.csv"] = ""
+	load := b.load(files)
+	p, err := b.Preview(t.Context(), load)
+	b.must(err)
+	if n := int64(len(files)); !p.All || p.Sampled != n-1 || len(p.Shapes) != 2 || p.Shapes[0].Files != n-2 || !p.Shapes[1].Fails || len(p.Columns) != 2 {
+		t.Errorf("%t, %d files, shapes %+v", p.All, p.Sampled, p.Shapes)
+	}
+	if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, "1 of 249 files have other columns than the table, and will fail") {
+		t.Errorf("notes %q", notes)
+	}
+	for i := len(files); i <= countedFiles; i++ {
+		b.put(fmt.Sprintf("%04d.csv", i), "id,name\n1,x\n")
+	}
+	p, err = b.Preview(t.Context(), load)
+	b.must(err)
+	if p.All || p.Sampled > sampleFiles || p.Objects != countedFiles+1 {
+		t.Errorf("%t, %d of %d files", p.All, p.Sampled, p.Objects)
+	}
+}

@@ -75,7 +75,7 @@ func TestPolicies(t *testing.T) {
 		words  []string
 	}{
 		{name: "unknown: fail", files: more, change: policies(fail, fail), want: "id bigint, name text", rows: "1|Ann 2|Bob", failed: 1,
-			notes: []string{`1 of 3 sampled files have other columns than the table, and will fail; one is`, `c.csv: the header has "city", "age"`, "to load them: unknown: add, rescue or ignore"}},
+			notes: []string{`1 of 3 files have other columns than the table, and will fail; one is`, `c.csv: the header has "city", "age"`, "to load them: unknown: add, rescue or ignore"}},
 		{name: "unknown: ignore", files: more, change: policies(ignore, fail), want: "id bigint, name text", rows: "1|Ann 2|Bob 3|Eve 4|Kim"},
 		{name: "unknown: ignore, configured", files: more, change: policies(ignore, fail, id), want: "id integer", rows: "1 2 3 4"},
 		{name: "unknown: add, the others lack it", files: more, change: policies(add, fail), want: "id bigint, name text, city text, age bigint",

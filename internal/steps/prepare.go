@@ -44,9 +44,10 @@ func (s *Steps) Prepare(ctx context.Context, in ledger.Try) (err error) {
 		// Nothing new to append: nothing to find out either.
 		return s.record(ctx, in.Run, r.Load, &Resolution{}, nil, false)
 	}
-	resolution, err := s.resolve(ctx, r.Load, live, objects, func(ctx context.Context, yield func(bucketload.Object) error) error {
+	every := func(ctx context.Context, yield func(bucketload.Object) error) error {
 		return s.Ledger.Objects(ctx, in.Run, yield)
-	})
+	}
+	resolution, err := s.resolve(ctx, r.Load, live, objects, population{each: every, files: r.Files.Planned})
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,8 @@ type Preview struct {
 	Skipped         int64             `json:"skipped"`
 	AlreadyLoaded   int64             `json:"already_loaded"`
 	Batches         int               `json:"batches"`
-	Sampled         int64             `json:"sampled"` // files that Shapes counts
+	Sampled         int64             `json:"sampled"`     // files that Shapes counts
+	All             bool              `json:"sampled_all"` // of those that can be read
 	Shapes          []PreviewShape    `json:"shapes"`
 	Format          bucketload.Format `json:"format"`
 	Dialect         bucketload.CSV    `json:"dialect"` // of CSV
@@ -93,7 +94,7 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	if !replace && listing.files == 0 {
 		return p, nil // nothing new to append
 	}
-	r, err := s.resolve(ctx, load, live, listing.sample, s.listed(load, history))
+	r, err := s.resolve(ctx, load, live, listing.sample, countable(s.listed(load, history), listing.files))
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 }
 
 func (p *Preview) describe(r *Resolution) {
-	p.Sampled, p.Format, p.Dialect, p.DialectEvidence, p.Origin = int64(r.Sampled), r.Format, r.CSV, r.DialectEvidence, r.Origin
+	p.Sampled, p.All, p.Format, p.Dialect, p.DialectEvidence, p.Origin = int64(r.Sampled), r.All, r.Format, r.CSV, r.DialectEvidence, r.Origin
 	for _, shape := range r.Shapes {
 		p.Shapes = append(p.Shapes, PreviewShape{Columns: shape.Columns, Files: shape.Files, Example: shape.Example,
 			Missing: shape.Missing, Unknown: shape.Unknown, Fails: shape.Fails})
@@ -214,7 +215,7 @@ func (s *Steps) Guess(ctx context.Context, load *bucketload.Load) (*Guess, error
 	if err != nil {
 		return nil, during("init", err)
 	}
-	r, err := s.fromFiles(ctx, load, nil, listing.sample, s.listed(load, false))
+	r, err := s.fromFiles(ctx, load, nil, listing.sample, countable(s.listed(load, false), listing.files))
 	if err != nil {
 		return nil, during("init", err)
 	}

@@ -3,6 +3,7 @@ package steps
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -27,6 +28,8 @@ const (
 	sampleBlock       = 1 << 20  // bytes from the start of a compressed one whose first block is longer: bzip2's are up to 900 kB
 	sampleConcurrency = 16       // objects at once
 	sampleInflated    = 8 * sampleHead
+	sampleDeep        = 4 << 20 // bytes from the start of one in which nothing ends before
+	sampleDeepFiles   = 20      // of which as many are read so far
 )
 
 // sample is what was read of one object. whole is whether head is all of it.
@@ -81,10 +84,57 @@ func (s *Steps) investigate(ctx context.Context, load *bucketload.Load, objects 
 		}
 	}
 	v := s.surveyor(load, r.Format, r.CSV)
-	for _, sample := range samples {
-		v.add(v.parse(sample))
+	deep := 0
+	for i, sample := range samples {
+		f := v.parse(sample)
+		if tooShort(sample, f) && deep < sampleDeepFiles {
+			deep++
+			f, heads[i] = v.head(ctx, sample.object, sampleDeep)
+		}
+		v.add(f)
 	}
-	return v, nil
+	if r.Format == bucketload.FormatJSON {
+		if err := wrapped(load, heads); err != nil {
+			return nil, err
+		}
+	}
+	return v, ctx.Err()
+}
+
+// tooShort is whether a sample ends before the first row or record does.
+func tooShort(s sample, f found) bool {
+	return !s.whole && len(f.Rows) == 0 && (f.err == nil || errors.Is(f.err, decode.ErrCut))
+}
+
+// wrapped refuses to load documents as they are of which most wrap their
+// records in an array, where nobody said that they are meant so: by naming the
+// path of the records, or all columns.
+func wrapped(load *bucketload.Load, heads [][]byte) error {
+	if load.JSON.Records != "" || len(given(load)) > 0 {
+		return nil
+	}
+	files, all, most := map[string]int{}, 0, 0
+	path := ""
+	for _, head := range heads {
+		if len(bytes.TrimSpace(head)) == 0 {
+			continue
+		}
+		all++
+		at, n := decode.WrappedJSON(head)
+		if at == "" {
+			continue
+		}
+		if files[at]++; files[at] > files[path] {
+			path = at
+		}
+		most = max(most, n)
+	}
+	if most < 2 || 2*files[path] <= all {
+		return nil
+	}
+	return &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage,
+		Message: fmt.Sprintf("the files are not rows but documents, with an array of objects at %s", path),
+		Hint:    fmt.Sprintf("to load these: --set 'json.records=%s', or json: {records: %q}; to load each document as one row: --set 'json.records=$'", path, path)}
 }
 
 // formatOf is the format of a load's files: as configured, or as their names
@@ -156,7 +206,7 @@ func (s *Steps) readSamples(ctx context.Context, load *bucketload.Load, objects 
 	g.SetLimit(sampleConcurrency)
 	for i, o := range objects {
 		g.Go(func() error {
-			samples[i] = readSample(ctx, store, o)
+			samples[i] = readSample(ctx, store, o, load.Compression)
 			return ctx.Err()
 		})
 	}
@@ -179,20 +229,20 @@ func (s *Steps) readSamples(ctx context.Context, load *bucketload.Load, objects 
 	return good, nil
 }
 
-func readSample(ctx context.Context, store *source.Store, o bucketload.Object) sample {
+func readSample(ctx context.Context, store *source.Store, o bucketload.Object, compression string) sample {
 	s := sample{object: o}
 	head, err := readRange(ctx, store, o, 0, sampleHead)
 	if err != nil {
 		s.err = err
 		return s
 	}
-	var compression string
-	s.head, compression, err = inflate(head, o.URI)
-	if compression != "" && len(s.head) == 0 && o.Size > sampleHead {
+	var found string
+	s.head, found, err = inflate(head, o.URI, compression, sampleInflated)
+	if found != "" && len(s.head) == 0 && o.Size > sampleHead {
 		if head, s.err = readRange(ctx, store, o, 0, sampleBlock); s.err != nil {
 			return s
 		}
-		s.head, _, err = inflate(head, o.URI)
+		s.head, _, err = inflate(head, o.URI, compression, sampleInflated)
 	}
 	// A compressed head may end in the middle of the stream; what comes before counts.
 	if err != nil && len(s.head) == 0 {
@@ -200,7 +250,7 @@ func readSample(ctx context.Context, store *source.Store, o bucketload.Object) s
 		return s
 	}
 	s.whole = err == nil && o.Size <= sampleHead && len(s.head) < sampleInflated
-	if compression == "" && o.Size > sampleHead+2*sampleInside {
+	if found == "" && o.Size > sampleHead+2*sampleInside {
 		if s.middle, s.err = readRange(ctx, store, o, aligned(o.Size/2), sampleInside); s.err != nil {
 			return s
 		}
@@ -215,15 +265,16 @@ func readSample(ctx context.Context, store *source.Store, o bucketload.Object) s
 // UTF-32 too, unless it is the second half of a pair.
 func aligned(off int64) int64 { return off &^ 3 }
 
-// inflate decompresses the beginning of an object as far as it goes.
-func inflate(head []byte, name string) (plain []byte, compression string, err error) {
-	r, compression, err := decode.Decompress(bytes.NewReader(head), name)
+// inflate decompresses the beginning of an object as far as it goes, and to no
+// more than most bytes. It has the compression that is configured.
+func inflate(head []byte, name, compression string, most int64) (plain []byte, found string, err error) {
+	r, found, err := decode.DecompressAs(bytes.NewReader(head), name, compression)
 	if err != nil {
-		return nil, compression, err
+		return nil, found, err
 	}
 	defer r.Close() //nolint:errcheck // reading from memory
-	plain, err = io.ReadAll(io.LimitReader(r, sampleInflated))
-	return plain, compression, err
+	plain, err = io.ReadAll(io.LimitReader(r, most))
+	return plain, found, err
 }
 
 func readRange(ctx context.Context, store *source.Store, o bucketload.Object, off, n int64) ([]byte, error) {

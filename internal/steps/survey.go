@@ -18,6 +18,22 @@ import (
 // objectsOf gives the objects that a run is to load to yield, in order.
 type objectsOf func(ctx context.Context, yield func(bucketload.Object) error) error
 
+// population is all objects of a load, of which some are looked into.
+type population struct {
+	each    objectsOf
+	files   int64 // how many they are
+	counted bool  // by their headers, whatever that says of the table
+}
+
+// countedFiles is up to how many files a plan counts by their headers, which
+// takes two seconds where a request takes 30 ms.
+const countedFiles = 2000
+
+// countable is the population that a plan goes by.
+func countable(each objectsOf, files int64) population {
+	return population{each, files, files <= countedFiles}
+}
+
 const (
 	// surveyHead is how much is read of an object at first where only its
 	// header matters; more where that does not end there.
@@ -115,7 +131,7 @@ func (v *surveyor) look(ctx context.Context, objects []bucketload.Object) ([]fou
 			if v.format == bucketload.FormatParquet {
 				results[i] = v.footer(ctx, o)
 			} else {
-				results[i] = v.head(ctx, o)
+				results[i], _ = v.head(ctx, o, decode.MaxRow)
 			}
 			return ctx.Err()
 		})
@@ -123,23 +139,38 @@ func (v *surveyor) look(ctx context.Context, objects []bucketload.Object) ([]fou
 	return results, g.Wait()
 }
 
-// head reads an object up to the row behind its header, at least.
-func (v *surveyor) head(ctx context.Context, o bucketload.Object) found {
-	for n := int64(surveyHead); ; n = min(8*n, decode.MaxRow) {
+// head reads an object up to the row behind its header, or its first record, at
+// least, but for no more than most bytes. It gives what it read, too.
+func (v *surveyor) head(ctx context.Context, o bucketload.Object, most int64) (found, []byte) {
+	for n := int64(surveyHead); ; n = min(8*n, most) {
+		s := sample{object: o}
 		data, err := readRange(ctx, v.store, o, 0, n)
 		if err != nil {
-			return found{Sample: infer.Sample{URI: o.URI}, err: err}
+			return found{Sample: infer.Sample{URI: o.URI}, err: err}, nil
 		}
-		plain, _, err := inflate(data, o.URI)
-		last := n >= o.Size || n == decode.MaxRow
-		if err != nil && len(plain) == 0 && last {
-			return found{Sample: infer.Sample{URI: o.URI}, err: err}
+		inflated := max(n, sampleInflated)
+		s.head, _, err = inflate(data, o.URI, v.load.Compression, inflated)
+		last := n >= o.Size || n == most
+		if err != nil && len(s.head) == 0 && last {
+			return found{Sample: infer.Sample{URI: o.URI}, err: err}, nil
 		}
-		f := v.parse(sample{object: o, head: plain, whole: last && err == nil && len(plain) < sampleInflated})
+		s.whole = n >= o.Size && err == nil && int64(len(s.head)) < inflated
+		f := v.parse(s)
+		if last && tooShort(s, f) && f.err != nil {
+			f.err = tooLate(len(s.head))
+		}
 		if last || f.err == nil && len(f.Rows) > 0 {
-			return f
+			return f, s.head
 		}
 	}
+}
+
+// tooLate is the error of a file whose first record does not end in its first n
+// bytes.
+func tooLate(n int) error {
+	return &bucketload.Error{Code: bucketload.CodeTooLong,
+		Message: fmt.Sprintf("no record ends within the first %s of the file, so that nothing tells its columns", bucketload.Bytes(n)),
+		Hint:    "say where the records are, for example --set 'json.records=$.items'; or list the columns under columns:"}
 }
 
 // parse reads a sample as the load's files are read.
