@@ -91,6 +91,8 @@ const (
 	PolicyTruncate = "truncate" // ragged: as pad, and surplus fields are dropped
 	PolicyReplace  = "replace"  // nul, invalid_utf8: U+FFFD takes their place
 	PolicyStrip    = "strip"    // nul, invalid_utf8: they are left out
+	PolicyKeep     = "keep"     // stray_quotes: they are ordinary characters; unquoted_blanks: they are part of the field
+	PolicyTrim     = "trim"     // unquoted_blanks: they are no part of the field
 	KeepFirst      = "keep_first"
 	KeepLast       = "keep_last"
 )
@@ -118,19 +120,21 @@ type S3 struct {
 // are one byte each. An empty Delimiter is found out from samples, an empty
 // Quote switches quoting off, an empty Comment means that there are none.
 type CSV struct {
-	Delimiter   string `json:"delimiter"`
-	Quote       string `json:"quote"`
-	Escape      string `json:"escape"` // before a quote inside quotes; the quote itself: it is doubled
-	Header      bool   `json:"header"`
-	Encoding    string `json:"encoding"` // an IANA name; empty is UTF-8
-	Comment     string `json:"comment"`
-	SkipHead    int    `json:"skip_head"` // physical lines before the header
-	SkipFoot    int    `json:"skip_foot"` // physical lines at the end
-	Ragged      string `json:"ragged"`
-	InvalidUTF8 string `json:"invalid_utf8"`
-	NUL         string `json:"nul"`
-	Decimal     string `json:"decimal,omitempty"`   // the mark in numbers, one byte; empty is "."
-	Thousands   string `json:"thousands,omitempty"` // between groups of three digits; empty: none
+	Delimiter      string `json:"delimiter"`
+	Quote          string `json:"quote"`
+	Escape         string `json:"escape"` // before a quote inside quotes; the quote itself: it is doubled
+	Header         bool   `json:"header"`
+	Encoding       string `json:"encoding"` // an IANA name; empty is UTF-8
+	Comment        string `json:"comment"`
+	SkipHead       int    `json:"skip_head"`       // physical lines before the header
+	SkipFoot       int    `json:"skip_foot"`       // physical lines at the end
+	UnquotedBlanks string `json:"unquoted_blanks"` // around fields and their quotes; empty: they are kept
+	StrayQuotes    string `json:"stray_quotes"`    // in fields that do not begin with one; empty: such a row is refused
+	Ragged         string `json:"ragged"`
+	InvalidUTF8    string `json:"invalid_utf8"`
+	NUL            string `json:"nul"`
+	Decimal        string `json:"decimal,omitempty"`   // the mark in numbers, one byte; empty is "."
+	Thousands      string `json:"thousands,omitempty"` // between groups of three digits; empty: none
 }
 
 // JSON says where the records are: "$" for one value after the other or the

@@ -28,6 +28,10 @@ const (
 //     and NUL bytes in UTF-8 itself are left to who takes the values, unless
 //     InvalidUTF8 and NUL say to replace or strip them.
 //   - Delimiter is looked for from the left: with "||", a|||b is a and |b.
+//   - Where UnquotedBlanks says trim, spaces and tabs around a field, or around
+//     its quotes, are no part of it.
+//   - A quote in a field that does not begin with one is an error of the row, or,
+//     where StrayQuotes says keep, an ordinary byte.
 //   - Escape makes a quote, or itself, an ordinary byte inside quotes; before
 //     any other byte it is one itself.
 //
@@ -71,8 +75,9 @@ type CSV struct {
 	comment []byte
 	quote   int // -1: no quoting
 	escape  int
-	single  int       // the delimiter where it is one byte, else -1
+	single  int       // the delimiter where it is one byte and ends a field as it is, else -1
 	simple  int       // the same where quotes are doubled, too, else -1
+	trims   bool      // blanks outside of quotes are no part of a field
 	stops   [256]bool // bytes that an unquoted field may end at
 
 	// buf[pos:end] is whole lines to be split, buf[end:filled] may be the foot.
@@ -115,12 +120,12 @@ func NewCSV(r io.Reader, dialect bucketload.CSV) (*CSV, error) {
 		return nil, err
 	}
 	c := &CSV{r: r, dialect: dialect, delim: []byte(dialect.Delimiter), comment: []byte(dialect.Comment), quote: only(dialect.Quote),
-		escape: only(dialect.Escape), buf: make([]byte, firstBuffer), cr: true}
+		escape: only(dialect.Escape), trims: dialect.UnquotedBlanks == bucketload.PolicyTrim, buf: make([]byte, firstBuffer), cr: true}
 	if c.escape < 0 || c.quote < 0 {
 		c.escape = c.quote
 	}
 	c.single, c.simple = -1, -1
-	if len(c.delim) == 1 {
+	if len(c.delim) == 1 && !c.trims {
 		c.single = int(c.delim[0])
 		if c.escape == c.quote {
 			c.simple = c.single
@@ -130,7 +135,7 @@ func NewCSV(r io.Reader, dialect bucketload.CSV) (*CSV, error) {
 	for _, b := range []byte{c.delim[0], '\n', '\r'} {
 		c.stops[b] = true
 	}
-	if c.quote >= 0 {
+	if c.quote >= 0 && dialect.StrayQuotes != bucketload.PolicyKeep {
 		c.stops[c.quote] = true
 	}
 	return c, nil

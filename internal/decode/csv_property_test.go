@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -25,8 +26,22 @@ func aTable(t *rapid.T) (rows [][]string) {
 	return rapid.SliceOfN(rapid.SliceOfN(word, width, width), 2, 40).Draw(t, "rows")
 }
 
-// write gives the rows as a file, and of each row what show tells of it.
-func write(t *rapid.T, rows [][]string) (data string, shown map[string]bool) {
+// aPolicy draws what becomes of stray quotes and of blanks outside of quotes.
+func aPolicy(t *rapid.T) bucketload.CSV {
+	return headless(func(d *bucketload.CSV) {
+		d.StrayQuotes = rapid.SampledFrom([]string{"reject", "keep"}).Draw(t, "stray quotes")
+		d.UnquotedBlanks = rapid.SampledFrom([]string{"keep", "trim"}).Draw(t, "blanks")
+	})
+}
+
+// write gives the rows as a file, and of each row what show tells of it. Where
+// blanks are trimmed, there are some. With strays not every quote has its field
+// quoted.
+func write(t *rapid.T, d bucketload.CSV, rows [][]string, strays bool) (data string, shown map[string]bool) {
+	margin := rapid.Just("")
+	if d.UnquotedBlanks == bucketload.PolicyTrim {
+		margin = rapid.SampledFrom([]string{"", "", " ", "\t "})
+	}
 	always := rapid.Bool().Draw(t, "quote all")
 	var b strings.Builder
 	shown = map[string]bool{}
@@ -36,13 +51,22 @@ func write(t *rapid.T, rows [][]string) (data string, shown map[string]bool) {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			if always || strings.ContainsAny(f, ",\"\r\n") || i == 0 && f == "" {
+			b.WriteString(margin.Draw(t, "before"))
+			special := ",\"\r\n"
+			if strays && rapid.Bool().Draw(t, "stray") {
+				special = ",\r\n"
+			}
+			if always || strings.ContainsAny(f, special) || i == 0 && f == "" {
 				b.WriteString(`"` + strings.ReplaceAll(f, `"`, `""`) + `"`)
 				fields[i] = bucketload.Field{Bytes: []byte(f), Quoted: true}
 			} else {
 				b.WriteString(f)
 				fields[i] = bucketload.Field{Bytes: []byte(f)}
+				if d.UnquotedBlanks == bucketload.PolicyTrim {
+					fields[i].Bytes = bytes.Trim(fields[i].Bytes, " \t")
+				}
 			}
+			b.WriteString(margin.Draw(t, "behind"))
 		}
 		b.WriteByte('\n')
 		shown[show(fields)] = true
@@ -55,15 +79,15 @@ func write(t *rapid.T, rows [][]string) (data string, shown map[string]bool) {
 func TestQuotesProperty(t *testing.T) {
 	resumed, broken, unseen := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		rows := aTable(t)
-		data, shown := write(t, rows)
+		rows, d := aTable(t), aPolicy(t)
+		data, shown := write(t, d, rows, d.StrayQuotes == bucketload.PolicyKeep)
 		at := rapid.IntRange(0, len(data)-1).Draw(t, "at")
 		if i := strings.IndexByte(data[at:], '"'); i >= 0 && rapid.Bool().Draw(t, "lose") {
 			data = data[:at+i] + data[at+i+1:]
 		} else {
 			data = data[:at] + `"` + data[at:]
 		}
-		c, err := NewCSV(strings.NewReader(data), headless(nil))
+		c, err := NewCSV(strings.NewReader(data), d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,13 +121,20 @@ func TestQuotesProperty(t *testing.T) {
 // One dirty line of a common kind costs that line and no other.
 func TestDirtyLineProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		rows := aTable(t)
+		rows, d := aTable(t), aPolicy(t)
+		dirts := []string{`"a" b`, `"a"b"`}
+		if d.StrayQuotes != bucketload.PolicyKeep {
+			dirts = append(dirts, `5" pipe`, `a "b" c`)
+			if d.UnquotedBlanks != bucketload.PolicyTrim {
+				dirts = append(dirts, ` "a"`, `"a" `)
+			}
+		}
 		bad := rapid.IntRange(0, len(rows)-1).Draw(t, "bad")
-		dirt := rapid.SampledFrom([]string{`5" pipe`, `a "b" c`, ` "a"`, `"a" b`, `"a"b"`}).Draw(t, "dirt")
-		before, _ := write(t, rows[:bad])
-		after, _ := write(t, rows[bad:])
+		dirt := rapid.SampledFrom(dirts).Draw(t, "dirt")
+		before, _ := write(t, d, rows[:bad], false)
+		after, _ := write(t, d, rows[bad:], false)
 		line := dirt + strings.Repeat(",x", len(rows[0])-1) + "\n"
-		c, err := NewCSV(strings.NewReader(before+line+after), headless(nil))
+		c, err := NewCSV(strings.NewReader(before+line+after), d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +242,7 @@ func dialectOf(bits uint32) bucketload.CSV {
 	d := bucketload.CSV{
 		Delimiter: pick(",", "||", "§", "\t", ", "), Quote: pick(`"`, "'", "", "\x00"), Escape: pick("", `"`, `\`, "\x00"),
 		Comment: pick("", "#", "//"), Ragged: pick("reject", "pad", "truncate"), NUL: pick("", "replace", "strip"),
-		InvalidUTF8: pick("", "replace", "strip"), Encoding: pick("", "utf-16le", "shift_jis", "latin1"), Header: pick("", "yes") != "",
+		InvalidUTF8: pick("", "replace", "strip"), StrayQuotes: pick("", "keep"), UnquotedBlanks: pick("", "trim"), Encoding: pick("", "utf-16le", "shift_jis", "latin1"), Header: pick("", "yes") != "",
 	}
 	d.SkipHead, d.SkipFoot = int(bits%3), int(bits/3%3)
 	return d
@@ -220,7 +251,7 @@ func dialectOf(bits uint32) bucketload.CSV {
 func TestInvariantsProperty(t *testing.T) {
 	soup := rapid.StringOf(rapid.SampledFrom([]rune("\"\"\"'',,,||§\t\n\n\n\r\\#//  ab\x00")))
 	rapid.Check(t, func(t *rapid.T) {
-		d := dialectOf(rapid.Uint32Range(0, 5*4*4*3*3*3*3).Draw(t, "dialect"))
+		d := dialectOf(rapid.Uint32Range(0, 5*4*4*3*3*3*3*2*2).Draw(t, "dialect"))
 		d.Header, d.SkipHead, d.SkipFoot = rapid.Bool().Draw(t, "header"), rapid.IntRange(0, 2).Draw(t, "head"), rapid.IntRange(0, 2).Draw(t, "foot")
 		invariants(t, soup.Draw(t, "data"), d, rapid.IntRange(1, 16).Draw(t, "buffer"))
 	})

@@ -32,6 +32,10 @@ func (c *CSV) giveUp(f fault) error {
 		from = at // fields before it have been read to their end
 	}
 	to, err := c.resume(from, at, strict)
+	upTo := "where a row begins for certain"
+	if to == 0 && err == nil && f == unclosed && c.endsSoon(open) {
+		to, upTo = c.end-c.row, "the end of the file"
+	}
 	switch {
 	case err != nil:
 		return c.stop(err)
@@ -39,16 +43,36 @@ func (c *CSV) giveUp(f fault) error {
 		if c.pos = c.row + line; line == 0 {
 			c.pos = c.end
 		}
-		return c.stop(c.broken(f, at))
+		return c.stop(c.broken(f, open, at))
 	case strict || at >= to:
-		f, at = unclosed, open
+		f = unclosed
 	}
-	e := c.broken(f, at)
+	e := c.broken(f, open, at)
 	c.pos = c.row + to
-	if n := c.lineCount(c.Raw()); n > 1 {
-		e.Message += fmt.Sprintf("; %d lines are given up, up to where a row begins for certain", n)
+	if n := c.lineCount(bytes.TrimRight(c.Raw(), "\r\n")) + 1; n > 1 {
+		e.Message += fmt.Sprintf("; %d lines are given up, up to %s", n, upTo)
 	}
 	return e
+}
+
+// endsSoon says of quotes that open at byte open of the row, and are open still
+// at the end of the file, whether the lines behind theirs are no rows however
+// they are read, or but a few: no more than it takes elsewhere to be certain.
+func (c *CSV) endsSoon(open int) bool {
+	if c.width == 0 {
+		return false
+	}
+	data := c.buf[c.row+open : c.end]
+	data = data[c.lineLen(data):]
+	rows := c.try(data, 0, len(data), false)
+	lines := rows.good
+	if pads(c.dialect.Ragged) {
+		lines += rows.ragged
+	}
+	if rest := data[rows.to:]; len(rest) > 0 {
+		lines += int(c.lineCount(rest)) + 1
+	}
+	return lines*max(1, c.width-1) < enoughMarks
 }
 
 // astray looks whether a row of n fields, which is the wrong width, is none:
@@ -59,6 +83,10 @@ func (c *CSV) astray(n int) (bool, error) {
 	v, rows, err := c.judge(length)
 	if err != nil {
 		return true, c.stop(err)
+	}
+	if v == soon {
+		c.pos = c.row + length + rows.to
+		return true, c.ragged(n)
 	}
 	if v != no {
 		c.sure = c.Offset() + int64(length+rows.to)
@@ -102,8 +130,11 @@ func (c *CSV) resume(from, at int, strict bool) (int, error) {
 		case strict:
 			return to, nil
 		case rows.certain > 0:
-			if v, _, err := c.judge(to); v == yes || err != nil {
+			switch v, rows, err := c.judge(to); {
+			case err != nil || v == yes:
 				return to, err
+			case v == soon:
+				return to + rows.to, nil
 			}
 		}
 		from = at
@@ -119,6 +150,8 @@ func (c *CSV) resume(from, at int, strict bool) (int, error) {
 			return 0, err
 		case v == yes:
 			return to, nil
+		case v == soon:
+			return to + rows.to, nil
 		}
 		from = to + rows.to
 	}
@@ -157,6 +190,7 @@ const (
 	yes     verdict = iota
 	no              // it is inside of quotes
 	neither         // read as either, the same line breaks
+	soon            // it may be either, and a row begins a little later all the same
 	doubt           // it may be either
 )
 
@@ -164,8 +198,10 @@ const (
 // beginning. Either one does, or the line is inside of quotes. So both readings
 // are tried: where that as quotes breaks first, a row begins. Where both break
 // in the same line, it does if that is after enough rows, and where the quotes
-// just do not end, too. It gives the reading as rows; the error is one of
-// reading.
+// just do not end, too. Where both come to a row that begins at the same place,
+// as stray quotes that are kept make possible, they are one from there on. It
+// gives the reading as rows, up to that place if the verdict is soon; the error
+// is one of reading.
 func (c *CSV) judge(to int) (verdict, reading, error) {
 	if err := c.look(to + lookAhead); errors.Is(err, errTooLong) {
 		return doubt, reading{}, nil
@@ -174,6 +210,14 @@ func (c *CSV) judge(to int) (verdict, reading, error) {
 	}
 	data := c.buf[c.row+to : c.end]
 	quotes := c.tryInside(data)
+	if quotes.from > 0 {
+		if rows := c.try(data, 0, quotes.from, false); !rows.broke && rows.to == quotes.from {
+			if rows.certain > 0 {
+				return yes, rows, nil
+			}
+			return soon, rows, nil
+		}
+	}
 	limit := lookAhead
 	if quotes.broke {
 		limit = quotes.at + 1
@@ -201,10 +245,12 @@ type reading struct {
 	broke  bool // there is one that breaks
 	at     int  // where
 	marks  int  // delimiters of the last rows, all of the right width
+	good   int  // rows of the right width
 	ragged int  // rows of another
 
 	certain int  // where there are enoughMarks first; 0: nowhere
 	open    bool // it is all inside of quotes
+	from    int  // where the first row begins behind these; 0: nowhere
 }
 
 // try reads data[i:] as rows, up to one that begins at limit or later. With
@@ -227,6 +273,7 @@ func (c *CSV) try(data []byte, i, limit int, exact bool) reading {
 		case n == 0:
 			return r
 		case c.fits():
+			r.good++
 			r.marks += c.width - 1
 		case exact:
 			r.broke, r.at = true, r.to+n-1
@@ -257,6 +304,9 @@ func (c *CSV) tryInside(data []byte) reading {
 		return reading{open: true}
 	}
 	i++
+	if c.trims {
+		i = c.skipBlanks(data, i)
+	}
 	exact := !pads(c.dialect.Ragged)
 	switch {
 	case i == len(data):
@@ -287,5 +337,7 @@ func (c *CSV) tryInside(data []byte) reading {
 		}
 		i += n
 	}
-	return c.try(data, i, lookAhead, exact)
+	r := c.try(data, i, lookAhead, exact)
+	r.from = i
+	return r
 }

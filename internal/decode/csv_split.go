@@ -23,7 +23,7 @@ const (
 // searching.
 func (c *CSV) split(data []byte) (int, fault) {
 	fields, n, i := c.fields[:cap(c.fields)], 0, 0
-	quote, stops := c.quote, &c.stops
+	quote, stops, trims := c.quote, &c.stops, c.trims
 	c.unescaped, c.lone = c.unescaped[:0], false
 	for {
 		if n == len(fields) {
@@ -32,6 +32,9 @@ func (c *CSV) split(data []byte) (int, fault) {
 		}
 		f := &fields[n]
 		n++
+		if trims {
+			i = c.skipBlanks(data, i)
+		}
 		start := i
 		if i < len(data) && int(data[i]) == quote {
 			start++
@@ -52,6 +55,9 @@ func (c *CSV) split(data []byte) (int, fault) {
 			}
 			start--
 			i++
+			if trims {
+				i = c.skipBlanks(data, i)
+			}
 		} else {
 			for i < len(data) && !stops[data[i]] {
 				i++
@@ -63,6 +69,9 @@ func (c *CSV) split(data []byte) (int, fault) {
 			}
 			i = c.unquoted(data, i)
 			f.Bytes, f.Quoted = data[start:i], false
+			if trims {
+				f.Bytes = bytes.TrimRight(f.Bytes, " \t")
+			}
 		}
 		if bytes.HasPrefix(data[i:], c.delim) {
 			i += len(c.delim)
@@ -72,6 +81,14 @@ func (c *CSV) split(data []byte) (int, fault) {
 		c.open, c.at = start, i
 		return c.endRow(data, i, f.Quoted)
 	}
+}
+
+// skipBlanks is where the blanks at data[i:] end: what begins a delimiter is none.
+func (c *CSV) skipBlanks(data []byte, i int) int {
+	for i < len(data) && (data[i] == ' ' || data[i] == '\t') && !bytes.HasPrefix(data[i:], c.delim) {
+		i++
+	}
+	return i
 }
 
 // closing gives the value of the quoted field that begins at start, and where

@@ -55,6 +55,8 @@ func headless(change func(*bucketload.CSV)) bucketload.CSV {
 func TestRows(t *testing.T) {
 	backslash := headless(func(d *bucketload.CSV) { d.Escape = `\` })
 	comment := headless(func(d *bucketload.CSV) { d.Comment = "#" })
+	keep := headless(func(d *bucketload.CSV) { d.StrayQuotes = "keep" })
+	trim := headless(func(d *bucketload.CSV) { d.UnquotedBlanks = "trim" })
 	bare := headless(func(d *bucketload.CSV) { d.Quote = "" })
 	wide := headless(func(d *bucketload.CSV) { d.Delimiter = "||" })
 	skip := func(head, foot int) bucketload.CSV {
@@ -90,6 +92,12 @@ func TestRows(t *testing.T) {
 		{"line ends in quotes stay", headless(nil), "\"a\r\nb\nc\",d\n", []string{"\"a\r\nb\nc\"|d"}},
 		{"delimiter in quotes", headless(nil), "\"a,b\",c\n", []string{`"a,b"|c`}},
 		{"blanks stay", headless(nil), " a , b \n", []string{" a | b "}},
+		{"blanks are trimmed", trim, " a b ,\t\"c, d\" , , \" e \"\t\r\n \"\" ,f,\t,g\n", []string{`a b|"c, d"||" e "`, `""|f||g`}},
+		{"blanks are trimmed up to the end", trim, "a, \"b\n\" ", []string{"a|\"b\n\""}},
+		{"a tab that delimits is no blank", headless(func(d *bucketload.CSV) { d.Delimiter, d.UnquotedBlanks = "\t", "trim" }), " a \t\t \"b\" \tc\t\n", []string{`a||"b"|c|`}},
+		{"blanks that delimit are none", headless(func(d *bucketload.CSV) { d.Delimiter, d.UnquotedBlanks = " | ", "trim" }), "a  | \"b\"  |  c | \n", []string{`a|"b"|c|`}},
+		{"stray quotes are kept", keep, "5\" pipe, \"a\",\"b\"\"\"\n\"c\",d\",\"\"\n", []string{`5" pipe| "a"|"b""`, `"c"|d"|""`}},
+		{"stray quotes are kept behind blanks that are not", headless(func(d *bucketload.CSV) { d.StrayQuotes, d.UnquotedBlanks = "keep", "trim" }), " 5\" , \"a, \"\"\" \n", []string{`5"|"a, ""`}},
 		{"byte order mark", headless(nil), "\xef\xbb\xbf\"a\",b\n", []string{`"a"|b`}},
 		{"any byte", headless(nil), "\x00,\xff\n", []string{"\x00|\xff"}},
 		{"escape", backslash, `"a\"b","c\\","d\n"` + "\n", []string{`"a"b"|"c\"|"d\n"`}},
@@ -259,6 +267,8 @@ func TestDialect(t *testing.T) {
 		{"no encoding", func(d *bucketload.CSV) { d.Encoding = "klingon" }, `csv.encoding "klingon" is not known`},
 		{"no policy", func(d *bucketload.CSV) { d.Ragged = "strip" }, "not one of reject, pad, truncate"},
 		{"policies", func(d *bucketload.CSV) { d.Ragged, d.NUL, d.InvalidUTF8 = "pad", "strip", "replace" }, ""},
+		{"policies of quotes", func(d *bucketload.CSV) { d.StrayQuotes, d.UnquotedBlanks = "keep", "trim" }, ""},
+		{"no policy of blanks", func(d *bucketload.CSV) { d.UnquotedBlanks = "strip" }, "csv.unquoted_blanks is \"strip\", and not one of keep, trim"},
 	}
 	for _, test := range tests {
 		_, err := NewCSV(strings.NewReader(""), headless(test.change))

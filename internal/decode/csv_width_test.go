@@ -89,7 +89,7 @@ func TestMeasure(t *testing.T) {
 func TestMeasureProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rows := aTable(t)
-		data, _ := write(t, rows)
+		data, _ := write(t, bucketload.CSV{}, rows, false)
 		d := headless(func(*bucketload.CSV) {})
 		read := func(data string, measured bool) (all []string, codes []bucketload.Code) {
 			c, err := NewCSV(strings.NewReader(data), d)

@@ -47,6 +47,7 @@ func check(d bucketload.CSV) error {
 		return usage("csv.skip_head and csv.skip_foot count lines, and cannot be negative")
 	}
 	for _, p := range []struct{ name, value, others string }{
+		{"unquoted_blanks", d.UnquotedBlanks, "keep trim"}, {"stray_quotes", d.StrayQuotes, "reject keep"},
 		{"ragged", d.Ragged, "reject pad truncate"}, {"invalid_utf8", d.InvalidUTF8, "reject replace strip"}, {"nul", d.NUL, "reject replace strip"},
 	} {
 		if words := strings.Fields(p.others); p.value != "" && !slices.Contains(words, p.value) {

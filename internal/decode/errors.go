@@ -16,24 +16,38 @@ func (c *CSV) fail(i int, code bucketload.Code, message, hint string) *bucketloa
 	return &bucketload.Error{Code: code, Line: line, Message: message, Hint: hint}
 }
 
-// broken makes the error of the row, which breaks at byte i.
-func (c *CSV) broken(f fault, i int) *bucketload.Error {
+// broken makes the error of the row, of which the field that begins at byte open
+// breaks at byte i.
+func (c *CSV) broken(f fault, open, i int) *bucketload.Error {
 	e := &bucketload.Error{}
-	switch f {
+	switch row := c.buf[c.row:c.end]; f {
 	case strayQuote:
+		if open < i && c.skipBlanks(row[:i], open) == i {
+			return c.fail(i, bucketload.CodeQuote, "blanks before a quote: "+c.around(i),
+				`take them out, or write csv: {unquoted_blanks: trim}; where quotes are ordinary characters, csv: {stray_quotes: keep}`)
+		}
 		e = c.fail(i, bucketload.CodeQuote, "a quote inside a field that does not begin with one: "+c.around(i),
-			`put the field in quotes and double the one inside; or switch quoting off with csv: {quote: ""}`)
+			`put the field in quotes and double the one inside; or write csv: {stray_quotes: keep}, or switch quoting off with csv: {quote: ""}`)
 	case afterQuote:
+		if to := c.skipBlanks(row, i); to > i && c.endsField(row[to:]) {
+			return c.fail(i, bucketload.CodeQuote, "blanks behind a closing quote: "+c.around(i),
+				"take them out, or write csv: {unquoted_blanks: trim}")
+		}
 		e = c.fail(i, bucketload.CodeQuote, "something follows a closing quote: "+c.around(i),
 			`a quote inside a quoted field must be doubled, or escaped as csv: {escape: "\\"} says; or switch quoting off with csv: {quote: ""}`)
 	case unclosed:
-		e = c.fail(i, bucketload.CodeQuote, "the quote that opens here is never closed",
+		e = c.fail(open, bucketload.CodeQuote, "the quote that opens here is never closed",
 			`close it, or switch quoting off with csv: {quote: ""}; if the file is cut off, upload it again`)
 	case tooLong:
 		e = c.fail(0, bucketload.CodeTooLong, "the row that begins here is longer than "+strconv.Itoa(MaxRow>>20)+" MiB",
 			`most often a quote is not closed: look at this line, or switch quoting off with csv: {quote: ""}`)
 	}
 	return e
+}
+
+// endsField says whether a field may end where data begins.
+func (c *CSV) endsField(data []byte) bool {
+	return len(data) == 0 || data[0] == '\n' || data[0] == '\r' || bytes.HasPrefix(data, c.delim)
 }
 
 func (c *CSV) ragged(n int) error {
