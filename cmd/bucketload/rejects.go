@@ -129,9 +129,9 @@ called. The rest stays, with its new reason.
 
 What counts is what the table's configuration says of values and of rows: null_if,
 trim, format, default, true_if and false_if of columns, and csv: ragged, nul,
-invalid_utf8, quote, escape, decimal and thousands. Another type of a column
-takes a load. A table that no configuration describes is read as the run did,
-but for --column and --set.
+invalid_utf8, quote, escape, stray_quotes, unquoted_blanks, decimal and
+thousands. Another type of a column takes a load. A table that no configuration
+describes is read as the run did, but for --column and --set.
 
 Exit codes: 0 all were loaded; 1 failed; 2 wrong usage or configuration; 3 some
 failed again.`,

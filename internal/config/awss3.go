@@ -30,6 +30,8 @@ func serverReads(l *bucketload.Load) error {
 		{"csv.skip_head", l.CSV.SkipHead != 0},
 		{"csv.skip_foot", l.CSV.SkipFoot != 0},
 		{"csv.encoding: " + l.CSV.Encoding, l.CSV.Encoding != "utf-8" && l.CSV.Encoding != ""},
+		{"csv.unquoted_blanks: " + l.CSV.UnquotedBlanks, l.CSV.UnquotedBlanks == bucketload.PolicyTrim},
+		{"csv.stray_quotes: " + l.CSV.StrayQuotes, l.CSV.StrayQuotes == bucketload.PolicyKeep},
 		{"csv.ragged: " + l.CSV.Ragged, l.CSV.Ragged != bucketload.PolicyReject},
 		{"csv.invalid_utf8: " + l.CSV.InvalidUTF8, l.CSV.InvalidUTF8 != bucketload.PolicyReject},
 		{"csv.nul: " + l.CSV.NUL, l.CSV.NUL != bucketload.PolicyReject},

@@ -21,6 +21,8 @@ func TestWhatTheServerCannotRead(t *testing.T) {
 		{"csv: {decimal: ','}", `csv.decimal: ","`},
 		{"csv: {thousands: ','}", `csv.thousands: ","`},
 		{"csv: {ragged: pad}", "csv.ragged: pad"},
+		{"csv: {unquoted_blanks: trim}", "csv.unquoted_blanks: trim"},
+		{"csv: {stray_quotes: keep}", "csv.stray_quotes: keep"},
 		{"csv: {invalid_utf8: strip}", "csv.invalid_utf8: strip"},
 		{"csv: {nul: replace}", "csv.nul: replace"},
 		{"format: json", "format: json"},

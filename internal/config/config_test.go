@@ -86,8 +86,8 @@ func TestBuiltinDefaultsAreTheDesigns(t *testing.T) {
 	want := &bucketload.Load{
 		Key: "year_2022", Table: bucketload.TableName{Schema: "public", Name: "year_2022"}, From: []string{"s3://noaa-gsod-pds/2022/*.csv"},
 		Format: "auto", Compression: "auto",
-		CSV:     bucketload.CSV{Quote: `"`, Escape: `"`, Header: true, Encoding: "utf-8", Ragged: "reject", InvalidUTF8: "reject", NUL: "reject"},
-		CSVOpen: []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "decimal", "thousands"},
+		CSV:     bucketload.CSV{Quote: `"`, Escape: `"`, Header: true, Encoding: "utf-8", UnquotedBlanks: "keep", StrayQuotes: "reject", Ragged: "reject", InvalidUTF8: "reject", NUL: "reject"},
+		CSVOpen: []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "unquoted_blanks", "decimal", "thousands"},
 		Loader:  "stream", Mode: "replace", LowerCase: true, Unknown: "fail", Missing: "fail", OnDuplicate: "reject",
 		MaxConcurrency: 4, MaxItemsPerBatch: 25, MinBatchBytes: 8_000_000, Retries: 1, LockTimeout: 2 * time.Second,
 	}
@@ -120,7 +120,7 @@ tables:
 	}
 	l, u := loads[0], loads[1]
 	want := bucketload.CSV{Delimiter: ";", Quote: "'", Escape: `"`, Header: true, Encoding: "utf-8", Comment: "%",
-		Ragged: "reject", InvalidUTF8: "reject", NUL: "reject"}
+		UnquotedBlanks: "keep", StrayQuotes: "reject", Ragged: "reject", InvalidUTF8: "reject", NUL: "reject"}
 	if l.CSV != want {
 		t.Errorf("mappings merge by key: got %+v, want %+v", l.CSV, want)
 	}
@@ -198,6 +198,7 @@ func TestWhatIsWrong(t *testing.T) {
 		{table + "csv: {encoding: utf8x}", `4:21: tables.x.csv.encoding: "utf8x" is not a character encoding that is known here`, "did you mean utf-8?"},
 		{table + "csv: {encoding: windows1254x}", "is not a character encoding", "did you mean windows-1254?"},
 		{table + "csv: {encoding: klingon}", "is not a character encoding", "windows-1252"},
+		{table + "csv: {stray_quotes: trim}", `"trim" is not known here`, "write stray_quotes: reject or keep"},
 		{table + "csv: {ragged: fill}", `"fill" is not known here`, "write ragged: reject or pad or truncate"},
 		{table + "csv: {invalid_utf8: keep}", `"keep" is not known here`, "reject or replace or strip"},
 		{table + "csv: {nul: keep}", `"keep" is not known here`, "reject or replace or strip"},
@@ -451,6 +452,7 @@ func TestWhatIsLeftToBeFoundOut(t *testing.T) {
 	}{
 		{table + "}}}", "", all, func(*bucketload.CSV) {}},
 		{table + "quote: '\"', ragged: pad}}}", "", without("quote"), func(c *bucketload.CSV) { c.Ragged = "pad" }},
+		{table + "unquoted_blanks: keep, stray_quotes: keep}}}", "", without("unquoted_blanks"), func(c *bucketload.CSV) { c.StrayQuotes = "keep" }},
 		{table + "delimiter: ''}}}", "", all, func(*bucketload.CSV) {}},
 		{table + "delimiter: tab}}}", "", without("delimiter"), func(c *bucketload.CSV) { c.Delimiter = "\t" }},
 		{table + "header: true}}}", "", without("header"), func(*bucketload.CSV) {}},

@@ -159,9 +159,10 @@ func builtin() bucketload.Load {
 		Compression: "auto",
 		CSV: bucketload.CSV{
 			Quote: `"`, Escape: `"`, Header: true, Encoding: "utf-8",
+			UnquotedBlanks: bucketload.PolicyKeep, StrayQuotes: bucketload.PolicyReject,
 			Ragged: bucketload.PolicyReject, InvalidUTF8: bucketload.PolicyReject, NUL: bucketload.PolicyReject,
 		},
-		CSVOpen:          []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "decimal", "thousands"},
+		CSVOpen:          []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "unquoted_blanks", "decimal", "thousands"},
 		Loader:           bucketload.LoaderStream,
 		Mode:             bucketload.ModeReplace,
 		LowerCase:        true,

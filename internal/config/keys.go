@@ -58,6 +58,8 @@ var tableKeys = []key[bucketload.Load]{
 	{path: "csv.comment", usage: "what a comment line begins with, of one byte or several; empty: there are none", at: func(l *bucketload.Load) any { return (*mark)(&l.CSV.Comment) }},
 	{path: "csv.skip_head", usage: "lines to skip before the header", at: func(l *bucketload.Load) any { return &l.CSV.SkipHead }},
 	{path: "csv.skip_foot", usage: "lines to skip at the end", at: func(l *bucketload.Load) any { return &l.CSV.SkipFoot }},
+	{path: "csv.unquoted_blanks", usage: "spaces and tabs around fields, or around their quotes: trim leaves them out", now: "keep trim", at: func(l *bucketload.Load) any { return &l.CSV.UnquotedBlanks }},
+	{path: "csv.stray_quotes", usage: "quotes in fields that do not begin with one: keep takes them as they are", now: "reject keep", at: func(l *bucketload.Load) any { return &l.CSV.StrayQuotes }},
 	{path: "csv.ragged", usage: "rows with too few or too many fields: pad fills up the short ones, truncate also cuts the long ones", now: "reject pad truncate", at: func(l *bucketload.Load) any { return &l.CSV.Ragged }},
 	{path: "csv.invalid_utf8", usage: "bytes that are not of the encoding: replace puts U+FFFD in their place", now: "reject replace strip", at: func(l *bucketload.Load) any { return &l.CSV.InvalidUTF8 }},
 	{path: "csv.nul", usage: "NUL bytes, which Postgres text cannot hold: replace puts U+FFFD in their place", now: "reject replace strip", at: func(l *bucketload.Load) any { return &l.CSV.NUL }},

@@ -93,6 +93,7 @@ func anyLoad() *rapid.Generator[*bucketload.Load] {
 		l.CSV.Header = rapid.Bool().Draw(t, "header")
 		l.CSV.Comment = rapid.SampledFrom([]string{"", "//", "%"}).Draw(t, "comment")
 		l.CSV.Encoding = rapid.SampledFrom([]string{"utf-8", "utf-16", "windows-1252"}).Draw(t, "encoding")
+		l.CSV.StrayQuotes = rapid.SampledFrom([]string{"reject", "keep"}).Draw(t, "stray quotes")
 		l.CSV.Ragged = rapid.SampledFrom([]string{"reject", "pad"}).Draw(t, "ragged")
 		l.CSVOpen = slices.DeleteFunc(builtin().CSVOpen, func(name string) bool {
 			k, _ := find(tableKeys, "csv."+name)

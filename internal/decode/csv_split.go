@@ -23,7 +23,7 @@ const (
 // searching.
 func (c *CSV) split(data []byte) (int, fault) {
 	fields, n, i := c.fields[:cap(c.fields)], 0, 0
-	quote, stops, trims := c.quote, &c.stops, c.trims
+	quote, stops := c.quote, &c.stops
 	c.unescaped, c.lone = c.unescaped[:0], false
 	for {
 		if n == len(fields) {
@@ -32,9 +32,6 @@ func (c *CSV) split(data []byte) (int, fault) {
 		}
 		f := &fields[n]
 		n++
-		if trims {
-			i = c.skipBlanks(data, i)
-		}
 		start := i
 		if i < len(data) && int(data[i]) == quote {
 			start++
@@ -55,7 +52,7 @@ func (c *CSV) split(data []byte) (int, fault) {
 			}
 			start--
 			i++
-			if trims {
+			if c.trims {
 				i = c.skipBlanks(data, i)
 			}
 		} else {
@@ -67,9 +64,16 @@ func (c *CSV) split(data []byte) (int, fault) {
 				i++
 				continue
 			}
+			if c.trims {
+				if to := c.skipBlanks(data, start); to > start { // the field begins behind them
+					i = to
+					n--
+					continue
+				}
+			}
 			i = c.unquoted(data, i)
 			f.Bytes, f.Quoted = data[start:i], false
-			if trims {
+			if c.trims {
 				f.Bytes = bytes.TrimRight(f.Bytes, " \t")
 			}
 		}

@@ -113,6 +113,28 @@ func TestRaggedCures(t *testing.T) {
 	}
 }
 
+func TestQuoteCures(t *testing.T) {
+	for _, c := range []struct {
+		message string
+		cures   []Cure
+	}{
+		{`a quote inside a field that does not begin with one: 5" pipe,2`, []Cure{{"csv: {stray_quotes: keep}", CureReplay}}},
+		{`a quote inside a field that does not begin with one: 5" pipe,2; 3 lines are given up, up to where a row begins for certain`, []Cure{}},
+		{`blanks before a quote: a, "b"`, []Cure{{"csv: {unquoted_blanks: trim}", CureReplay}}},
+		{`blanks behind a closing quote: "a" ,b`, []Cure{{"csv: {unquoted_blanks: trim}", CureReplay}}},
+		{`something follows a closing quote: "a"b`, []Cure{}},
+		{"the quote that opens here is never closed", []Cure{}},
+	} {
+		g := newCauses(nil)
+		r := &ledger.Rejected{URI: "a"}
+		r.Code, r.Message = bucketload.CodeQuote, c.message
+		g.add(r)
+		if causes := g.list(); len(causes) != 1 || !slices.Equal(causes[0].Cures, c.cures) {
+			t.Errorf("%s: %+v", c.message, causes[0].Cures)
+		}
+	}
+}
+
 // TestCausesAreTold: what differs only by what is the row's own is one cause;
 // what has another reason is another.
 func TestCausesAreTold(t *testing.T) {

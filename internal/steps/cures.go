@@ -75,6 +75,17 @@ func candidates(code bucketload.Code, column bucketload.Column) []*candidate {
 		return &candidate{cureRow, CureReplay, takes, func(*gathered) string { return line }}
 	}
 	switch code {
+	case bucketload.CodeQuote:
+		in := func(words string) func(*ledger.Rejected) bool {
+			return func(r *ledger.Rejected) bool {
+				return strings.Contains(r.Message, words) && !strings.Contains(r.Message, "lines are given up")
+			}
+		}
+		return []*candidate{
+			csv("csv: {unquoted_blanks: trim}", in("blanks before a quote")),
+			csv("csv: {unquoted_blanks: trim}", in("blanks behind a closing quote")),
+			csv("csv: {stray_quotes: keep}", in("a quote inside a field that does not begin with one")),
+		}
 	case bucketload.CodeRagged:
 		return []*candidate{
 			csv("csv: {ragged: pad}", func(r *ledger.Rejected) bool { has, needs, ok := fieldCounts(r.Message); return ok && has < needs }),

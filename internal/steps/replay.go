@@ -135,13 +135,13 @@ func (d *definition) mended(load *bucketload.Load) *definition {
 		c.NullIf, c.Trim, c.Format, c.Default, c.TrueIf, c.FalseIf = o.NullIf, o.Trim, o.Format, o.Default, o.TrueIf, o.FalseIf
 	}
 	csv, now := &layout.CSV, load.CSV
-	csv.Ragged, csv.InvalidUTF8, csv.NUL = now.Ragged, now.InvalidUTF8, now.NUL
+	csv.StrayQuotes, csv.Ragged, csv.InvalidUTF8, csv.NUL = now.StrayQuotes, now.Ragged, now.InvalidUTF8, now.NUL
 	for _, k := range []struct {
 		name    string
 		was, is *string
 	}{
 		{"delimiter", &csv.Delimiter, &now.Delimiter}, {"quote", &csv.Quote, &now.Quote}, {"escape", &csv.Escape, &now.Escape},
-		{"decimal", &csv.Decimal, &now.Decimal}, {"thousands", &csv.Thousands, &now.Thousands},
+		{"unquoted_blanks", &csv.UnquotedBlanks, &now.UnquotedBlanks}, {"decimal", &csv.Decimal, &now.Decimal}, {"thousands", &csv.Thousands, &now.Thousands},
 	} {
 		if !slices.Contains(load.CSVOpen, k.name) {
 			*k.was = *k.is

@@ -358,6 +358,10 @@ func TestReplayFormats(t *testing.T) {
 		}, "a\uFFFD/1/x b/2/y", 0},
 		{"a stray quote", map[string]string{"a.csv": "f,n,m\na\"a,1,x\n" + strings.Repeat("b,2,y\n", 30)}, nil, 1, func(l *bucketload.Load) { l.CSV.Quote = ""; l.CSVOpen = []string{"delimiter"} },
 			strings.TrimSpace(`a"a/1/x ` + strings.Repeat("b/2/y ", 30)), 0},
+		{"a stray quote that is kept", map[string]string{"a.csv": "f,n,m\na\"a,1,x\n" + strings.Repeat("b,2,y\n", 30)}, nil, 1, func(l *bucketload.Load) { l.CSV.StrayQuotes = bucketload.PolicyKeep },
+			strings.TrimSpace(`a"a/1/x ` + strings.Repeat("b/2/y ", 30)), 0},
+		{"blanks around quotes", map[string]string{"a.csv": "f,n,m\n \"a,a\" ,1,x\n" + strings.Repeat("b,2,y\n", 30)}, nil, 1, func(l *bucketload.Load) { l.CSV.UnquotedBlanks = bucketload.PolicyTrim },
+			strings.TrimSpace(`a,a/1/x ` + strings.Repeat("b/2/y ", 30)), 0},
 		{"a decimal comma", map[string]string{"a.csv": "f;n;m\na;1,0;x\nb;2;y\n"}, func(l *bucketload.Load) {
 			l.Columns, l.CSV.Delimiter = []bucketload.Column{{Name: "f"}, {Name: "n", Type: "numeric"}, {Name: "m"}}, ";"
 		}, 1, func(l *bucketload.Load) { l.CSV.Decimal, l.CSVOpen = ",", []string{"delimiter", "quote", "escape"} }, "a/1.0/x b/2/y", 0},
