@@ -39,7 +39,7 @@ type keys []string
 func (k keys) has(key string) bool { return slices.Contains(k, key) }
 
 // sniffable are the keys that can be found out.
-var sniffable = []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "decimal", "thousands"}
+var sniffable = []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "unquoted_blanks", "decimal", "thousands"}
 
 // Dialect finds out the keys of csv that nobody has set, from the first bytes
 // of several files; they may end anywhere. open names these keys as the
@@ -95,7 +95,7 @@ func (s *sniffer) dialect() (bucketload.CSV, error) {
 		return s.given, err
 	}
 	found := s.given
-	found.Delimiter, found.Quote, found.Escape, found.Comment = best.Delimiter, best.Quote, best.Escape, best.Comment
+	found.Delimiter, found.Quote, found.Escape, found.Comment, found.UnquotedBlanks = best.Delimiter, best.Quote, best.Escape, best.Comment, best.UnquotedBlanks
 	switch n := best.lines(); {
 	case n == 0:
 		found.Delimiter = cmp.Or(found.Delimiter, ",")

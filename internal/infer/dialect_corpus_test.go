@@ -17,7 +17,7 @@ import (
 )
 
 // everything is open, as where nobody has set a key of csv.
-var everything = []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "decimal", "thousands"}
+var everything = []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "unquoted_blanks", "decimal", "thousands"}
 
 // sniff finds out everything from the first bytes of files.
 func sniff(heads ...[]byte) (bucketload.CSV, string, error) {

@@ -83,6 +83,9 @@ func contains(t, other *trial) bool {
 // isPart is whether a delimiter is but a part of a longer one: nearly always so in
 // the files, or mostly and the longer one splits the lines alike.
 func (s *sniffer) isPart(short, long *trial) bool {
+	if short.trims() && short.fit > long.fit+slight {
+		return false
+	}
 	all, parts := 0, 0
 	for _, file := range s.files {
 		all += bytes.Count(file.text, []byte(short.Delimiter))

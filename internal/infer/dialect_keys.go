@@ -78,9 +78,13 @@ func (s *sniffer) quotes(trials []trial) (trial, error) {
 
 // mayQuote is whether there is reason to read as t does and not as the more
 // ordinary other: no quotes at all where quotes are out of place, and not where
-// some enclose fields; an escape other than a backslash where it is used often.
+// some enclose fields; an escape other than a backslash where it is used often;
+// and blanks are left out where many a field has its quotes behind or before
+// them, and then next to none is out of place.
 func (t *trial) mayQuote(other *trial) bool {
 	switch {
+	case t.trims() && !other.trims():
+		return t.apart() >= fewWrapped && t.apart() >= fewMarked*t.odd()
 	case t.Quote == "":
 		return other.odd() > 0 && (other.wrapped() == 0 || t.odd() == 0)
 	case t.Escape == `\`, t.Escape == t.Quote:
@@ -121,6 +125,9 @@ func (s *sniffer) sayMarks(t *trial) {
 	}
 	if n := t.escaped(); s.open.has("escape") && n > 0 {
 		s.say("escape %s in %s of them", t.Escape, thousands(int64(n)))
+	}
+	if s.open.has("unquoted_blanks") && t.trims() {
+		s.say("blanks outside of quotes are trimmed: they are around the quotes of %s", count(t.apart(), "field"))
 	}
 	if n := t.sum(func(t table) int { return t.notes }); s.open.has("comment") && t.Comment != "" {
 		s.say("comments begin with %s, in %s", t.Comment, count(n, "line"))

@@ -36,6 +36,7 @@ func lines(n int, format string) string {
 func TestOpenDialect(t *testing.T) {
 	delimiter := func(s string) bucketload.CSV { return dialect(func(d *bucketload.CSV) { d.Delimiter = s }) }
 	skip := func(n int) bucketload.CSV { return dialect(func(d *bucketload.CSV) { d.SkipHead = n }) }
+	trimmed := dialect(func(d *bucketload.CSV) { d.UnquotedBlanks = "trim" })
 	headless := dialect(func(d *bucketload.CSV) { d.Header = false })
 	quoted := func(quote, escape string) bucketload.CSV {
 		return dialect(func(d *bucketload.CSV) { d.Quote, d.Escape = quote, escape })
@@ -66,6 +67,12 @@ func TestOpenDialect(t *testing.T) {
 		{"names with commas between bars", heads("day|city\n2020-01-01|New York, NY\n2020-01-02|Los Angeles, CA\n"), delimiter("|"), ""},
 		{"doubled commas are empty fields", heads("a,,b\n1,,2\n3,,4\n"), dialect(nil), ""},
 
+		{"blanks around some quotes", heads("id,name,n\n1, \"a, b\",1\n2, \"c\",2\n3,\"d, e\" ,3\n4,f,4\n"), trimmed, `blanks outside of quotes are trimmed: they are around the quotes of 3 fields`},
+		{"blanks around all quotes, and no other reading", heads("a,b\n" + lines(9, "%d, \"x, y\"\n")), trimmed, "around the quotes of 9 fields"},
+		{"blanks around quotes, and behind a few commas more", heads("id,t,u,v\n" + lines(9, "%d, \"x, y\", z,1\n")), trimmed, ""},
+		{"blanks around quotes between tabs", heads("id\tt\tu\n" + lines(9, "%d\t \"x\ty\" \tz\n")), dialect(func(d *bucketload.CSV) { d.Delimiter, d.UnquotedBlanks = "\t", "trim" }), ""},
+		{"blanks around few quotes", heads("id,t\n" + lines(20, "%d,\"x, y\"\n") + "1, \"x\"\n2, \"y\"\n"), dialect(nil), ""},
+		{"blanks within quotes", heads("id,t\n" + lines(9, "%d,\" x \"\n")), dialect(nil), ""},
 		{"single quotes", heads("id,t\n1,'a, b'\n2,'c'\n3,'d''e'\n"), quoted("'", "'"), "quote ' around 3 fields"},
 		{"apostrophes are no quotes", heads("id,t\n1,'tis\n2,o'clock\n3,the boys'\n"), dialect(nil), ""},
 		{"backslashes", heads("id,t\n1,\"a \\\"b\\\", c\"\n2,\"d\"\n"), quoted(`"`, `\`), `escape \ in 1 of them`},
@@ -133,6 +140,7 @@ func TestUnclear(t *testing.T) {
 	}{
 		{"two delimiters", heads("a,b;c\nx,y;z\n"), "the delimiter is not clear", `--set 'csv.delimiter=","' or --set 'csv.delimiter=";"'`},
 		{"prose with commas", heads("Hello, you\nwhat a day, or is it, then\nwell\nyes, no, maybe\n"), "the delimiter is not clear", "for files of one column"},
+		{"blanks around quotes, and quotes within fields", heads("id,t\n" + lines(9, "%d, \"x, y\"\n") + lines(9, "%d,5\" pipe\n")), "the delimiter is not clear", ""},
 		{"text between carets", heads("first^last\nAnn^Lee\nBob^Ray\n"), `"^" fits 3 of 3`, `'csv.delimiter="^"'`},
 		{"a moment or two columns", heads("day time\n2020-01-31 10:30\n2020-02-28 11:30\n"), "space fits 3 of 3", ""},
 		{"one field in single quotes", heads("id,t\n1,'a'\n2,b\n"), "the quote is not clear: ' is around 1 field", `--set 'csv.quote="\""' or --set 'csv.quote="'"'`},

@@ -62,17 +62,24 @@ func drawDialect(r *rand.Rand) bucketload.CSV {
 	if d.Delimiter != " " {
 		d.SkipHead = max(0, r.IntN(6)-3)
 	}
+	if strings.Contains(",\t;", d.Delimiter) && d.Quote == `"` && r.IntN(4) == 0 {
+		d.UnquotedBlanks = bucketload.PolicyTrim
+	}
 	return d
 }
 
 // write gives the table in the dialect. Fields are quoted where they must be, or
-// all of text, or all.
+// all of text, or all; where blanks are trimmed there are some around many quotes.
 func (g grid) write(d bucketload.CSV, r *rand.Rand) string {
 	var b strings.Builder
 	for i := range d.SkipHead {
 		b.WriteString([]string{"Report of the year 2020\n", "\n", "Source: the office\n"}[i])
 	}
 	style := r.IntN(3)
+	margin := func() string { return "" }
+	if d.UnquotedBlanks == bucketload.PolicyTrim {
+		margin = func() string { return []string{"", " ", "  "}[r.IntN(3)] }
+	}
 	end := []string{"\n", "\r\n"}[r.IntN(2)]
 	for _, row := range g {
 		blank := strings.Join(row, "") == ""
@@ -89,7 +96,7 @@ func (g grid) write(d bucketload.CSV, r *rand.Rand) string {
 			if d.Escape != d.Quote {
 				value = strings.ReplaceAll(value, d.Escape, d.Escape+d.Escape)
 			}
-			b.WriteString(d.Quote + strings.ReplaceAll(value, d.Quote, d.Escape+d.Quote) + d.Quote)
+			b.WriteString(margin() + d.Quote + strings.ReplaceAll(value, d.Quote, d.Escape+d.Quote) + d.Quote + margin())
 		}
 		b.WriteString(end)
 	}
@@ -98,6 +105,11 @@ func (g grid) write(d bucketload.CSV, r *rand.Rand) string {
 
 // parse reads a text in a dialect, as strictly as can be.
 func parse(text string, d bucketload.CSV) (grid, error) {
+	skipBlanks := func() {
+		for d.UnquotedBlanks == bucketload.PolicyTrim && text != "" && strings.Contains(" \t", text[:1]) && !strings.HasPrefix(text, d.Delimiter) {
+			text = text[1:]
+		}
+	}
 	for range d.SkipHead {
 		_, text, _ = strings.Cut(text, "\n")
 	}
@@ -109,6 +121,7 @@ func parse(text string, d bucketload.CSV) (grid, error) {
 			continue
 		}
 		var value strings.Builder
+		skipBlanks()
 		if d.Quote != "" && strings.HasPrefix(text, d.Quote) {
 			for text = text[1:]; !strings.HasPrefix(text, d.Quote) || d.Escape == d.Quote && strings.HasPrefix(text, d.Quote+d.Quote); {
 				if text == "" {
@@ -121,6 +134,7 @@ func parse(text string, d bucketload.CSV) (grid, error) {
 				text = text[1:]
 			}
 			text = text[1:]
+			skipBlanks()
 		} else {
 			n := len(text)
 			for _, stop := range []string{d.Delimiter, "\n", "\r\n"} {
@@ -131,7 +145,7 @@ func parse(text string, d bucketload.CSV) (grid, error) {
 			if d.Quote != "" && strings.Contains(text[:n], d.Quote) {
 				return nil, fmt.Errorf("a stray quote in %q", text[:n])
 			}
-			value.WriteString(text[:n])
+			value.WriteString(text[:n]) // equal passes over blanks behind it
 			text = text[n:]
 		}
 		row = append(row, value.String())

@@ -25,6 +25,7 @@ type cell struct {
 	quoted   bool
 	odd      bool // a quote where none may be
 	escapes  bool // there are escapes in it
+	apart    bool // there are blanks around its quotes that are left out
 }
 
 // row is one record.
@@ -49,6 +50,7 @@ type scanner struct {
 	delimiter     []byte
 	quote, escape int // -1: none
 	comment       []byte
+	trims         bool // blanks outside of quotes are no part of a cell
 	lenient       bool // with quotes within cells: no delimiter, a usual one or a long one is not there by chance
 	stops         [256]bool
 	line          int
@@ -58,7 +60,7 @@ type scanner struct {
 // that is cut off within quotes does not count.
 func read(text []byte, d bucketload.CSV) reading {
 	s := scanner{reading: reading{text: text}, delimiter: []byte(d.Delimiter), comment: []byte(d.Comment),
-		quote: firstByte(d.Quote), escape: firstByte(d.Escape), lenient: d.Delimiter == "" || usual(d.Delimiter) || len(d.Delimiter) > 1}
+		quote: firstByte(d.Quote), escape: firstByte(d.Escape), trims: d.UnquotedBlanks == bucketload.PolicyTrim, lenient: d.Delimiter == "" || usual(d.Delimiter) || len(d.Delimiter) > 1}
 	if s.escape < 0 {
 		s.escape = s.quote
 	}
@@ -120,9 +122,17 @@ func (s *scanner) record(at int) int {
 // cell reads one cell and gives where it ends, at a delimiter, a line end or
 // the end of the text. unclosed is whether its quote is not closed in reach.
 func (s *scanner) cell(at int) (c cell, end int, unclosed bool) {
-	text := s.text
+	text, start := s.text, at
+	if s.trims {
+		at = s.behindBlanks(at)
+	}
 	if at < len(text) && int(text[at]) == s.quote {
 		c, end = s.quoted(at)
+		if s.trims && end >= 0 {
+			closed := end
+			end = s.behindBlanks(end)
+			c.apart = at > start || end > closed
+		}
 		switch {
 		case end < 0 && len(text)-at <= max(runaway, len(text)/4):
 			return c, end, true
@@ -135,7 +145,19 @@ func (s *scanner) cell(at int) (c cell, end int, unclosed bool) {
 		}
 	}
 	odd, end := s.plain(at)
+	if s.trims {
+		to := at + len(bytes.TrimRight(text[at:end], " \t"))
+		return cell{from: int32(at), to: int32(to), odd: odd}, end, false
+	}
 	return cell{from: int32(at), to: int32(end), odd: odd || s.quote < 0 && s.looksQuoted(text[at:end])}, end, false
+}
+
+// behindBlanks is where the blanks at text[at:] end: what begins a delimiter is none.
+func (s *scanner) behindBlanks(at int) int {
+	for at < len(s.text) && (s.text[at] == ' ' || s.text[at] == '\t') && !s.ends(at) {
+		at++
+	}
+	return at
 }
 
 // looksQuoted is whether a cell of a dialect without quotes seems to have some:

@@ -38,6 +38,7 @@ type table struct {
 
 	lone             int                     // escapes that escape nothing
 	wrapped, escapes int                     // cells with quotes around them, and with escapes
+	apart            int                     // cells with blanks around their quotes that are left out
 	padded           int                     // cells with blanks around them, in columns of text or around quotes
 	others           int                     // lines of a single column with a usual delimiter in them
 	marked           [len(commentMarks)]int  // fitting rows that begin as comments may
@@ -398,6 +399,9 @@ func (t *table) count(r *reading, rows []row, columns []column, d bucketload.CSV
 			}
 			if c.escapes {
 				t.escapes++
+			}
+			if c.apart && !c.odd {
+				t.apart++
 			}
 			if !c.quoted && isPadded(r.value(c)) && (i < len(columns) && columns[i].main == prose || bytes.ContainsAny(r.value(c), `"'`)) {
 				t.padded++

@@ -104,6 +104,8 @@ func (t *trial) fits() int {
 func (t *trial) odd() int       { return t.sum(func(t table) int { return t.fits - t.good }) }
 func (t *trial) wrapped() int   { return t.sum(func(t table) int { return t.wrapped }) }
 func (t *trial) escaped() int   { return t.sum(func(t table) int { return t.escapes }) }
+func (t *trial) apart() int     { return t.sum(func(t table) int { return t.apart }) }
+func (t *trial) trims() bool    { return t.UnquotedBlanks == bucketload.PolicyTrim }
 func (t *trial) lone() int      { return t.sum(func(t table) int { return t.lone }) }
 func (t *trial) names() int     { return t.sum(func(t table) int { return t.names }) }
 func (t *trial) unpadded() bool { return t.sum(func(t table) int { return t.padded }) == 0 }
@@ -180,7 +182,26 @@ func dialects(files []piece, given bucketload.CSV, open keys) []bucketload.CSV {
 			}
 		}
 	}
+	if !open.has("unquoted_blanks") {
+		return all
+	}
+	for _, d := range slices.Clone(all) {
+		if setsApart(files, d) {
+			d.UnquotedBlanks = bucketload.PolicyTrim
+			all = append(all, d)
+		}
+	}
 	return all
+}
+
+// setsApart is whether there is a blank between a quote and a delimiter, which
+// is one that is no part of others.
+func setsApart(files []piece, d bucketload.CSV) bool {
+	if d.Quote == "" || d.Delimiter == "" || !strings.Contains(",\t;", d.Delimiter) {
+		return false
+	}
+	before, behind := []byte(d.Delimiter+" "+d.Quote), []byte(d.Quote+" "+d.Delimiter)
+	return occurs(files, func(text []byte) bool { return bytes.Contains(text, before) || bytes.Contains(text, behind) })
 }
 
 type quoting struct{ quote, escape string }
