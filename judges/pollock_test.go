@@ -44,7 +44,7 @@ func (p pollution) given() string {
 		}
 		return mark
 	}
-	keys := dirty + fmt.Sprintf("csv: {ragged: pad, delimiter: %s, quote: %s, escape: %s, encoding: %s, header: false, skip_head: %d, skip_foot: %d}\n",
+	keys := dirty + fmt.Sprintf("csv: {ragged: pad, stray_quotes: keep, delimiter: %s, quote: %s, escape: %s, encoding: %s, header: false, skip_head: %d, skip_foot: %d}\n",
 		yaml(or(p.Delimiter, ",")), yaml(or(p.Quote, `"`)), yaml(or(p.Escape, `"`)), yaml(p.Encoding), p.PreambleLines+p.HeaderLines, p.FootnoteLines)
 	if len(p.Columns) == 0 {
 		return keys
@@ -57,7 +57,7 @@ func (p pollution) given() string {
 }
 
 // sniffed are the keys that leave all of that to be found out.
-const sniffed = dirty + "csv: {ragged: pad}\n"
+const sniffed = dirty + "csv: {ragged: pad, stray_quotes: keep}\n"
 
 // pollockPeers are the scores of other programs by the benchmark's own results:
 // over all of its polluted files as it publishes them, and over those of them
