@@ -58,16 +58,19 @@ const (
 // have, costs that row. A stray or unclosed quote costs its physical line, and
 // as many after it as it takes for proof that a row begins behind them. Either
 // one does, or the place is inside of quotes: the proof is that what follows
-// breaks if it is read as the inside of quotes, and reads on as rows; or that a
-// dozen delimiters are in lines that all have as many as a row, before both
-// readings break, or for a megabyte. Where the quote that breaks was opened in a
-// line before, what is wrong may be in any line between: then the dozen must be
-// there as well, and is given up. Quotes that are open up to the end of the
-// file, or for longer than a row may be, must have nothing behind them but rows
-// of the right width. A row of the wrong width is held to this, too, where what
-// follows reads on only as the inside of quotes. Without the proof the file is
-// Broken, so that no row is given that is none, unless by a file that is wrong
-// twice, or that has a quote more or less and is whole all the same.
+// breaks if it is read as the inside of quotes, and reads on as rows; or that
+// both readings come to a row that begins at the same place; or that a dozen
+// delimiters are in lines that all have as many as a row, before both readings
+// break, or for a megabyte. Where the quote that breaks was opened in a line
+// before, what is wrong may be in any line between: then the dozen must be there
+// as well, and is given up. Quotes that are open up to the end of the file, or
+// for longer than a row may be, must have nothing behind them but rows of the
+// right width; but what follows up to the end of the file is given up with the
+// row where it is less than the dozen, or no rows however it is read. A row of
+// the wrong width is held to all this, too, where what follows reads on only as
+// the inside of quotes. Without the proof the file is Broken, so that no row is
+// given that is none, unless by a file that is wrong twice, or that has a quote
+// more or less and is whole all the same.
 type CSV struct {
 	r       io.Reader
 	dialect bucketload.CSV

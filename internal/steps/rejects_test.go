@@ -218,6 +218,8 @@ func TestRowLimits(t *testing.T) {
 	file := func(good, bad int) string {
 		return "f,n\n" + strings.Repeat("f,1\n", good) + strings.Repeat("f,x\n", bad)
 	}
+	// astray is a quote that is never closed, over what may be rows or not.
+	astray := "\"f,1\n" + strings.Repeat("f,1\nprose\n", 12)
 	cases := []struct {
 		name                string
 		files, perFile, run string
@@ -240,7 +242,7 @@ func TestRowLimits(t *testing.T) {
 		{"the run's count is reached", "0", "", "5", map[string]string{"a": file(1, 2), "b": file(1, 3)}, map[string]string{"a": "loaded 1", "b": "loaded 1"}, 5, "", ""},
 		{"the run's count is exceeded by several", "0", "", "5", map[string]string{"a": file(1, 3), "b": file(1, 3)}, nil, 6, bucketload.CodeTolerance,
 			`a.csv:3: column n: "x" is not integer (6 rows cannot be loaded, more than the 5 tolerated)`},
-		{"the run's count is exceeded by one file, whatever files may fail", "100%", "", "5", map[string]string{"a": "f,n\n\"f,1\n", "b": file(1, 6)},
+		{"the run's count is exceeded by one file, whatever files may fail", "100%", "", "5", map[string]string{"a": "f,n\n" + astray, "b": file(1, 6)},
 			nil, 0, bucketload.CodeTolerance, `b.csv:3: column n: "x" is not integer (6 of the first 7 rows cannot be loaded, more than the 5 tolerated)`},
 		{"the run's count by a file that may lose a share", "100%", "90%", "5", map[string]string{"b": file(1, 6)},
 			nil, 0, bucketload.CodeTolerance, `(6 of 7 rows cannot be loaded, more than the 5 tolerated)`},
@@ -249,8 +251,10 @@ func TestRowLimits(t *testing.T) {
 		{"the run's share is reached", "0", "", "25%", map[string]string{"a": file(0, 2), "b": file(6, 0)}, map[string]string{"a": "loaded 0", "b": "loaded 6"}, 2, "", ""},
 		{"the run's share is exceeded", "0", "", "25%", map[string]string{"a": file(0, 2), "b": file(5, 0)}, nil, 2, bucketload.CodeTolerance,
 			`a.csv:2: column n: "x" is not integer (2 of 7 rows cannot be loaded, more than the 25% tolerated)`},
-		{"a structural fault fails the file", "1", "90%", "", map[string]string{"a": file(5, 1) + "\"f,1\n", "b": file(1, 0)},
+		{"a structural fault fails the file", "1", "90%", "", map[string]string{"a": file(5, 1) + astray, "b": file(1, 0)},
 			map[string]string{"a": `failed quote line 8 column "" value ""`, "b": "loaded 1"}, 0, "", ""},
+		{"a quote that is never closed in the last row costs the row", "0", "2", "", map[string]string{"a": file(5, 1) + "\"f,1\n", "b": file(1, 0)},
+			map[string]string{"a": "loaded 5", "b": "loaded 1"}, 2, "", ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
