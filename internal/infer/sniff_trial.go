@@ -197,7 +197,7 @@ func dialects(files []piece, given bucketload.CSV, open keys) []bucketload.CSV {
 // setsApart is whether there is a blank between a quote and a delimiter, which
 // is one that is no part of others.
 func setsApart(files []piece, d bucketload.CSV) bool {
-	if d.Quote == "" || d.Delimiter == "" || !strings.Contains(",\t;", d.Delimiter) {
+	if d.Quote == "" || !slices.Contains([]string{",", "\t", ";"}, d.Delimiter) {
 		return false
 	}
 	before, behind := []byte(d.Delimiter+" "+d.Quote), []byte(d.Quote+" "+d.Delimiter)
