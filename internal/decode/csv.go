@@ -78,7 +78,7 @@ type CSV struct {
 	comment []byte
 	quote   int // -1: no quoting
 	escape  int
-	single  int       // the delimiter where it is one byte and ends a field as it is, else -1
+	single  int       // the delimiter where it is one byte, else -1
 	simple  int       // the same where quotes are doubled, too, else -1
 	trims   bool      // blanks outside of quotes are no part of a field
 	stops   [256]bool // bytes that an unquoted field may end at
@@ -128,7 +128,7 @@ func NewCSV(r io.Reader, dialect bucketload.CSV) (*CSV, error) {
 		c.escape = c.quote
 	}
 	c.single, c.simple = -1, -1
-	if len(c.delim) == 1 && !c.trims {
+	if len(c.delim) == 1 {
 		c.single = int(c.delim[0])
 		if c.escape == c.quote {
 			c.simple = c.single

@@ -22,6 +22,9 @@ const (
 // does. Fields are short, so that looking at byte by byte is faster than
 // searching.
 func (c *CSV) split(data []byte) (int, fault) {
+	if c.trims {
+		return c.splitTrimmed(data)
+	}
 	fields, n, i := c.fields[:cap(c.fields)], 0, 0
 	quote, stops := c.quote, &c.stops
 	c.unescaped, c.lone = c.unescaped[:0], false
@@ -52,9 +55,6 @@ func (c *CSV) split(data []byte) (int, fault) {
 			}
 			start--
 			i++
-			if c.trims {
-				i = c.skipBlanks(data, i)
-			}
 		} else {
 			for i < len(data) && !stops[data[i]] {
 				i++
@@ -64,18 +64,8 @@ func (c *CSV) split(data []byte) (int, fault) {
 				i++
 				continue
 			}
-			if c.trims {
-				if to := c.skipBlanks(data, start); to > start { // the field begins behind them
-					i = to
-					n--
-					continue
-				}
-			}
 			i = c.unquoted(data, i)
 			f.Bytes, f.Quoted = data[start:i], false
-			if c.trims {
-				f.Bytes = bytes.TrimRight(f.Bytes, " \t")
-			}
 		}
 		if bytes.HasPrefix(data[i:], c.delim) {
 			i += len(c.delim)
@@ -84,6 +74,37 @@ func (c *CSV) split(data []byte) (int, fault) {
 		c.fields = fields[:n]
 		c.open, c.at = start, i
 		return c.endRow(data, i, f.Quoted)
+	}
+}
+
+// splitTrimmed is split where blanks outside of quotes are no part of a field.
+func (c *CSV) splitTrimmed(data []byte) (int, fault) {
+	c.fields, c.unescaped, c.lone = c.fields[:0], c.unescaped[:0], false
+	for i := 0; ; i += len(c.delim) {
+		i = c.skipBlanks(data, i)
+		c.open, c.at = i, i
+		var f bucketload.Field
+		if i < len(data) && int(data[i]) == c.quote {
+			f.Quoted = true
+			first := i + 1
+			for i = first; i < len(data) && int(data[i]) != c.quote; i++ {
+			}
+			if f.Bytes, i = c.closing(data, first, i); i >= len(data) {
+				if c.eof {
+					return 0, unclosed
+				}
+				return 0, sound
+			}
+			i = c.skipBlanks(data, i+1)
+		} else {
+			i = c.unquoted(data, i)
+			f.Bytes = bytes.TrimRight(data[c.open:i], " \t")
+		}
+		c.fields = append(c.fields, f)
+		if !bytes.HasPrefix(data[i:], c.delim) {
+			c.at = i
+			return c.endRow(data, i, f.Quoted)
+		}
 	}
 }
 
