@@ -31,6 +31,7 @@ const (
 	CodeNUL        Code = "nul"            // a NUL byte, which Postgres text cannot hold
 	CodeSyntax     Code = "syntax"         // not JSON
 	CodeEncoding   Code = "encoding"       // bytes that the file's character encoding does not have
+	CodeBoundary   Code = "boundary"       // parts of a file, loaded on their own, do not meet between two rows
 	CodeLimit      Code = "limit"          // a file that unpacks to more than it may, or is nested too deep
 	CodeValue      Code = "value"          // a value that its type does not take
 	CodeNull       Code = "not_null"       // no value for a column that must have one

@@ -31,7 +31,7 @@ func (c *CSV) fill() error {
 			c.filled += n
 			switch {
 			case n > 0:
-				empty = 0
+				empty, c.tail = 0, c.buf[c.filled-1]
 			case err == nil && empty == maxEmptyReads:
 				return io.ErrNoProgress
 			}
@@ -60,7 +60,7 @@ func (c *CSV) discard() {
 // still be the last.
 func (c *CSV) hold() {
 	c.end = c.filled
-	if c.dialect.SkipFoot == 0 || c.filled == c.pos {
+	if c.dialect.SkipFoot == 0 || c.cut || c.filled == c.pos {
 		return
 	}
 	data := c.buf[c.pos:c.filled]

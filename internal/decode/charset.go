@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/ianaindex"
 	"golang.org/x/text/encoding/unicode/utf32"
@@ -63,14 +64,45 @@ func recoder(charset string) (transform.Transformer, bool) {
 	case "utf-32be", "utf-32":
 		return marked{utf32.UTF32(utf32.BigEndian, utf32.IgnoreBOM).NewDecoder()}, true
 	}
+	enc := registered(charset)
+	if enc == nil {
+		return nil, false
+	}
+	return marked{enc.NewDecoder()}, true
+}
+
+// recoded makes UTF-8 of what r has.
+func recoded(r io.Reader, charset string) io.Reader {
+	if t, _ := recoder(charset); t != nil {
+		return transform.NewReader(r, t)
+	}
+	return r
+}
+
+// registered gives an encoding by its name; nil where it is not known.
+func registered(charset string) encoding.Encoding {
 	enc, err := ianaindex.IANA.Encoding(charset)
 	if err != nil || enc == nil {
 		enc, err = htmlindex.Get(charset)
 	}
-	if err != nil || enc == nil || enc == encoding.Replacement {
-		return nil, false
+	if err != nil || enc == encoding.Replacement {
+		return nil
 	}
-	return marked{enc.NewDecoder()}, true
+	return enc
+}
+
+// transparent says whether a byte of ASCII is that character wherever it stands
+// in text of the encoding, so that a line end can be seen without reading what
+// is before it: in UTF-8, and where every character is one byte.
+func transparent(charset string) bool {
+	if charset == "utf-8" {
+		return true
+	}
+	bytewise, ok := registered(charset).(*charmap.Charmap)
+	for b := byte(0); ok && b < utf8.RuneSelf; b++ {
+		ok = bytewise.DecodeByte(b) == rune(b)
+	}
+	return ok
 }
 
 // decode reads the byte order mark, if there is one, and has the rest read as
@@ -100,9 +132,8 @@ func (c *CSV) decode() error {
 	if _, err := r.Discard(mark); err != nil {
 		return err
 	}
-	c.r = r
-	if t, _ := recoder(from); t != nil {
-		c.r = transform.NewReader(c.r, t)
+	c.r = recoded(r, from)
+	if from != "utf-8" {
 		c.recoded, c.checks = true, true
 	}
 	if err := c.fill(); err != nil {

@@ -103,17 +103,22 @@ type CSV struct {
 	open, at  int    // of a row that breaks: where the field begins, and where it breaks
 
 	names    []string
-	width    int  // fields of a row; 0: not known yet
-	measured bool // by Measure
-	trailing bool // rows have a delimiter after the last field
-	settled  bool // trailing is found out
-	checks   bool // rows are looked through for bytes to replace, strip or refuse
-	encoding string
-	recoded  bool  // the file is not in UTF-8
-	sure     int64 // up to here, what is read as rows is no inside of quotes
+	width    int    // fields of a row; 0: not known yet
+	measured bool   // by Measure
+	trailing bool   // rows have a delimiter after the last field
+	settled  bool   // trailing is found out
+	checks   bool   // rows are looked through for bytes to replace, strip or refuse
+	encoding string // as the mark or the dialect says
+	recoded  bool   // the file is not in UTF-8
+	sure     int64  // up to here, what is read as rows is no inside of quotes
+	reach    int    // lookAhead, or less
 	replaced int64
 	begun    bool
 	err      error // final
+
+	from int64 // where the part begins that is read by itself; 0: with the file
+	cut  bool  // it ends before the file does
+	tail byte  // the last one that was read
 }
 
 // NewCSV reads from r in the dialect, whose Delimiter is known. An unusable
@@ -123,7 +128,7 @@ func NewCSV(r io.Reader, dialect bucketload.CSV) (*CSV, error) {
 		return nil, err
 	}
 	c := &CSV{r: r, dialect: dialect, delim: []byte(dialect.Delimiter), comment: []byte(dialect.Comment), quote: only(dialect.Quote),
-		escape: only(dialect.Escape), trims: dialect.UnquotedBlanks == bucketload.PolicyTrim, buf: make([]byte, firstBuffer), cr: true}
+		escape: only(dialect.Escape), trims: dialect.UnquotedBlanks == bucketload.PolicyTrim, buf: make([]byte, firstBuffer), cr: true, reach: lookAhead}
 	if c.escape < 0 || c.quote < 0 {
 		c.escape = c.quote
 	}
@@ -261,19 +266,24 @@ func (c *CSV) next() ([]bucketload.Field, error) {
 			continue
 		}
 		if c.lone && len(data) > 0 {
+			if c.partial() {
+				return nil, c.stop(c.astride())
+			}
 			var err error
 			if n, f, err = c.mixed(data, n, f); err != nil {
 				return nil, err
 			}
 		}
 		switch {
+		case f == unclosed && c.cut:
+			return nil, c.stop(c.astride())
 		case f != sound:
 			return nil, c.giveUp(f)
 		case n > 0:
 			c.pos += n
 			return c.fields, nil
 		case c.eof:
-			return nil, c.stop(io.EOF)
+			return nil, c.stop(c.ending())
 		}
 		switch err := c.fill(); {
 		case errors.Is(err, errTooLong):

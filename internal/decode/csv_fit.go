@@ -62,6 +62,9 @@ func (c *CSV) settle() error {
 	if err := c.look(firstBuffer); err != nil && !errors.Is(err, errTooLong) {
 		return err
 	}
+	if c.cut && c.eof && c.end-c.row < firstBuffer {
+		return c.astride() // of the whole file there is more to go by
+	}
 	with, without := 0, 0
 	for i, data := 0, c.buf[c.row:c.end]; i < min(len(data), firstBuffer) && with+without < settleRows; {
 		if n := c.passed(data[i:]); n != 0 {

@@ -139,6 +139,12 @@ func (c *CSV) resume(from, at int, strict bool) (int, error) {
 		}
 		from = at
 	}
+	return c.align(from)
+}
+
+// align finds a line after byte from of the row of which there is proof that a
+// row begins with it, and gives its place after buf[row]; 0 where there is none.
+func (c *CSV) align(from int) (int, error) {
 	for range lookTries {
 		to, err := c.nextLine(from)
 		if to == 0 || err != nil {
@@ -203,7 +209,7 @@ const (
 // gives the reading as rows, up to that place if the verdict is soon; the error
 // is one of reading.
 func (c *CSV) judge(to int) (verdict, reading, error) {
-	if err := c.look(to + lookAhead); errors.Is(err, errTooLong) {
+	if err := c.look(to + c.reach); errors.Is(err, errTooLong) {
 		return doubt, reading{}, nil
 	} else if err != nil {
 		return doubt, reading{}, err
@@ -218,7 +224,7 @@ func (c *CSV) judge(to int) (verdict, reading, error) {
 			return soon, rows, nil
 		}
 	}
-	limit := lookAhead
+	limit := c.reach
 	if quotes.broke {
 		limit = quotes.at + 1
 	}
@@ -293,7 +299,7 @@ func (c *CSV) try(data []byte, i, limit int, exact bool) reading {
 // tryInside reads data as the inside of quotes that a row before it has opened,
 // and what comes after these.
 func (c *CSV) tryInside(data []byte) reading {
-	head := data[:min(len(data), lookAhead)]
+	head := data[:min(len(data), c.reach)]
 	c.unescaped = c.unescaped[:0]
 	_, i := c.unescape(head, 0)
 	last := c.eof && len(head) == len(data)
@@ -337,7 +343,7 @@ func (c *CSV) tryInside(data []byte) reading {
 		}
 		i += n
 	}
-	r := c.try(data, i, lookAhead, exact)
+	r := c.try(data, i, c.reach, exact)
 	r.from = i
 	return r
 }
