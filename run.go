@@ -15,10 +15,26 @@ type Object struct {
 	Time    time.Time `json:"-"` // last modification, for people
 }
 
-// Entry is a file of a run: its number in the plan and the object.
+// Part is bytes [Start, End) of an object, which are loaded by themselves. The
+// zero value is no part: the object is loaded whole.
+type Part struct {
+	No         int // of the object's parts, from 1
+	Start, End int64
+}
+
+// Entry is a file of a run, or a part of one: its number in the plan and the object.
 type Entry struct {
 	No int `json:"no"`
 	Object
+	Part Part `json:"part,omitzero"`
+}
+
+// Bytes is how much is to be loaded.
+func (e Entry) Bytes() int64 {
+	if e.Part == (Part{}) {
+		return e.Size
+	}
+	return e.Part.End - e.Part.Start
 }
 
 // FileState is where a file of a run stands.

@@ -68,6 +68,9 @@ func (a *app) printPlan(load *bucketload.Load, p *steps.Preview) {
 	out("%s from %s (%s)", p.Table, strings.Join(load.From, " "), load.Mode)
 	out("")
 	out("objects      %s, %s, in %s", count(p.Objects), bucketload.Bytes(p.Bytes), plural(p.Batches, "batch"))
+	if p.Divided > 0 {
+		out("in parts     %s in %s", plural(int(p.Divided), "file"), plural(int(p.Parts), "part"))
+	}
 	if p.Skipped > 0 {
 		out("skipped      %s", count(p.Skipped))
 	}

@@ -15,7 +15,7 @@ import (
 var ErrBusy = errors.New("another worker holds the batch")
 
 // Lease takes a batch for the length of tx, which begins with it, and gives
-// its files that are still to be loaded; none where the batch is done. ErrBusy
+// its files, and parts of files, that are still to be loaded; none where the batch is done. ErrBusy
 // where another worker holds it, CodeFenced where the run is not copying (any
 // more).
 func Lease(ctx context.Context, tx pgx.Tx, try Try, batch int) ([]bucketload.Entry, error) {
@@ -44,13 +44,15 @@ func Lease(ctx context.Context, tx pgx.Tx, try Try, batch int) ([]bucketload.Ent
 	if !copying {
 		return nil, fenced(run)
 	}
-	rows, err := tx.Query(ctx, `SELECT no, uri, size, version FROM bucketload.files
-		WHERE run = $1 AND batch = $2 AND state = 'planned' ORDER BY no`, run, batch)
+	rows, err := tx.Query(ctx, `SELECT no, uri, size, version, 0, 0::bigint, 0::bigint FROM bucketload.files
+		WHERE run = $1 AND batch = $2 AND state = 'planned'
+		UNION ALL SELECT f.no, f.uri, f.size, f.version, p.no, p.start, p.stop FROM bucketload.parts p JOIN bucketload.files f ON f.run = p.run AND f.no = p.file
+		WHERE p.run = $1 AND p.batch = $2 AND p.state = 'planned' ORDER BY 1, 5`, run, batch)
 	if err != nil {
 		return nil, bucketload.DatabaseError("copy", err)
 	}
 	files, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f bucketload.Entry, err error) {
-		return f, row.Scan(&f.No, &f.URI, &f.Size, &f.Version)
+		return f, row.Scan(&f.No, &f.URI, &f.Size, &f.Version, &f.Part.No, &f.Part.Start, &f.Part.End)
 	})
 	return files, bucketload.DatabaseError("copy", err)
 }
@@ -66,10 +68,12 @@ func busyOrUnknown(ctx context.Context, tx pgx.Tx, run string, batch int) error 
 	return &bucketload.Error{Op: "copy", Code: bucketload.CodeInternal, Message: fmt.Sprintf("run %s has no batch %d", run, batch)}
 }
 
-// Receipt is what became of one file: Err is nil where its rows are in.
+// Receipt is what became of one file, or one part: Err is nil where its rows are in.
 type Receipt struct {
 	No       int
+	Part     int // its number; 0: all of the file
 	Rows     int64
+	Lines    int64  // physical ones, of a part
 	Rejected int64  // rows that AddRejects has
 	Replaced int64  // characters that were replaced or left out
 	Shape    *Shape // where there are rejects
@@ -77,44 +81,71 @@ type Receipt struct {
 }
 
 // Receive records a batch's receipts, and that it is done once every file has
-// its own, in the transaction that carries the rows.
-func Receive(ctx context.Context, tx pgx.Tx, run string, batch int, receipts []Receipt) error {
+// its own, in the transaction that carries the rows, which Lease has begun and
+// which ends with this. It gives how many files are loaded by that, or have
+// failed: one in parts is loaded with the last of them, and fails with the first.
+func Receive(ctx context.Context, tx pgx.Tx, run string, batch int, receipts []Receipt) (loaded, failed int64, err error) {
+	loaded, failed, err = receive(ctx, tx, run, batch, receipts)
+	return loaded, failed, bucketload.DatabaseError("copy", err)
+}
+
+func receive(ctx context.Context, tx pgx.Tx, run string, batch int, receipts []Receipt) (loaded, failed int64, err error) {
 	type outcome struct {
 		No        int                   `json:"no"`
+		Part      int                   `json:"part,omitempty"`
 		State     bucketload.FileState  `json:"state"`
 		Rows      int64                 `json:"rows"`
+		Lines     int64                 `json:"lines,omitempty"`
 		Rejected  int64                 `json:"rejected"`
 		Replaced  int64                 `json:"replaced"`
 		Shape     *Shape                `json:"shape,omitempty"`
 		Transient bool                  `json:"transient"`
 		Error     *bucketload.FileError `json:"error,omitempty"`
 	}
-	var failed, rejected int64
+	var bad, rejected, parts int64
 	outcomes := make([]outcome, len(receipts))
 	for i, r := range receipts {
+		if r.Part > 0 {
+			parts++
+		}
 		if r.Err != nil {
-			failed++
-			outcomes[i] = outcome{No: r.No, State: bucketload.FileFailed, Transient: r.Err.Transient, Error: r.Err.File()}
+			bad++
+			if r.Part == 0 {
+				failed++
+			}
+			outcomes[i] = outcome{No: r.No, Part: r.Part, State: bucketload.FileFailed, Transient: r.Err.Transient, Error: r.Err.File()}
 			outcomes[i].Error.Value = text(outcomes[i].Error.Value)
 			continue
 		}
+		if r.Part == 0 {
+			loaded++
+		}
 		rejected += r.Rejected
-		outcomes[i] = outcome{No: r.No, State: bucketload.FileLoaded, Rows: r.Rows, Rejected: r.Rejected, Replaced: r.Replaced, Shape: r.Shape.clean()}
+		outcomes[i] = outcome{No: r.No, Part: r.Part, State: bucketload.FileLoaded, Rows: r.Rows, Lines: r.Lines, Rejected: r.Rejected, Replaced: r.Replaced, Shape: r.Shape.clean()}
 	}
 	data, err := json.Marshal(outcomes)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	if _, err := tx.Exec(ctx, `
 		UPDATE bucketload.files f SET state = r.state, rows = r.rows, rejected = r.rejected, replaced = r.replaced, shape = r.shape,
 			transient = r.transient, error = r.error, attempts = attempts + 1
 		FROM jsonb_to_recordset($3) AS r(no int, state text, rows bigint, rejected bigint, replaced bigint, shape jsonb, transient bool, error jsonb)
 		WHERE f.run = $1 AND f.batch = $2 AND f.no = r.no`, run, batch, data); err != nil {
-		return bucketload.DatabaseError("copy", err)
+		return 0, 0, err
 	}
-	_, err = tx.Exec(ctx, `UPDATE bucketload.batches SET failed = failed + $3, rejected = rejected + $4, error = NULL, done = NOT EXISTS (
-		SELECT FROM bucketload.files WHERE run = $1 AND batch = $2 AND state = 'planned') WHERE run = $1 AND no = $2`, run, batch, failed, rejected)
-	return bucketload.DatabaseError("copy", err)
+	if parts > 0 {
+		whole, broken, err := receiveParts(ctx, tx, run, batch, data)
+		if err != nil {
+			return 0, 0, err
+		}
+		loaded, failed = loaded+whole, failed+broken
+	}
+	_, err = tx.Exec(ctx, `UPDATE bucketload.batches SET failed = failed + $3, rejected = rejected + $4, error = NULL,
+			done = NOT EXISTS (SELECT FROM bucketload.files WHERE run = $1 AND batch = $2 AND state = 'planned')
+				AND NOT EXISTS (SELECT FROM bucketload.parts WHERE run = $1 AND batch = $2 AND state = 'planned')
+		WHERE run = $1 AND no = $2`, run, batch, bad, rejected)
+	return loaded, failed, err
 }
 
 // SetBatchFailure records, outside of the transaction that came to nothing, why a batch

@@ -87,7 +87,7 @@ func testReceipts(t *testing.T, d *db) {
 			if _, err := tx.Exec(t.Context(), `INSERT INTO rows VALUES (1)`); err != nil {
 				return err
 			}
-			if err := ledger.Receive(t.Context(), tx, r.id, 0, []ledger.Receipt{{No: files[0].No, Rows: 1 << 40}}); err != nil {
+			if _, _, err := ledger.Receive(t.Context(), tx, r.id, 0, []ledger.Receipt{{No: files[0].No, Rows: 1 << 40}}); err != nil {
 				return err
 			}
 			return end
@@ -143,7 +143,8 @@ func testSettle(t *testing.T, d *db) {
 		})
 	}()
 	d.waits(1)
-	d.must(ledger.Receive(t.Context(), copying, r.id, 0, []ledger.Receipt{{No: files[0].No}}))
+	_, _, err = ledger.Receive(t.Context(), copying, r.id, 0, []ledger.Receipt{{No: files[0].No}})
+	d.must(err)
 	d.must(copying.Commit(t.Context()))
 	if states := <-settled; states != "loaded:1 planned:0" {
 		t.Errorf("settled at %s, before the copy's end", states)

@@ -396,10 +396,13 @@ func again(ctx context.Context, tx pgx.Tx, run string, transientOnly bool) error
 	_, err := tx.Exec(ctx, `
 		WITH anew AS (
 			UPDATE bucketload.files SET state = 'planned', transient = false
-			WHERE run = $1 AND state = 'failed' AND (transient OR NOT $2) RETURNING batch)
+			WHERE run = $1 AND state = 'failed' AND (transient OR NOT $2) AND batch IS NOT NULL RETURNING batch)
 		UPDATE bucketload.batches b SET done = false, failed = b.failed - a.n
 		FROM (SELECT batch, count(*) AS n FROM anew GROUP BY batch) a
 		WHERE b.run = $1 AND b.no = a.batch`, run, transientOnly)
+	if err == nil {
+		err = partsAgain(ctx, tx, run, transientOnly)
+	}
 	if err == nil {
 		_, err = tx.Exec(ctx, `UPDATE bucketload.batches SET error = NULL WHERE run = $1 AND error IS NOT NULL`, run)
 	}

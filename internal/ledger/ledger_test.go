@@ -46,6 +46,8 @@ func TestOnPostgres(t *testing.T) {
 		{"BuildRecord", testBuildRecord},
 		{"Lease", testLease},
 		{"Receipts", testReceipts},
+		{"Parts", testParts},
+		{"PartsAtOnce", testPartsAtOnce},
 		{"Rejects", testRejects},
 		{"Broken", testBroken},
 		{"Replay", testReplay},
@@ -248,7 +250,8 @@ func (r *conducted) copy(batch int, fail ...string) error {
 			}
 			receipts = append(receipts, receipt)
 		}
-		return ledger.Receive(r.Context(), tx, r.id, batch, receipts)
+		_, _, err = ledger.Receive(r.Context(), tx, r.id, batch, receipts)
+		return err
 	})
 }
 
@@ -302,7 +305,7 @@ func testMigrate(t *testing.T, d *db) {
 	}
 	d.must(g.Wait())
 	d.must(d.Migrate(t.Context()))
-	if n := d.value(`SELECT count(*) FROM bucketload.migrations`); n != "3" {
+	if n := d.value(`SELECT count(*) FROM bucketload.migrations`); n != "4" {
 		t.Errorf("%s migrations applied", n)
 	}
 

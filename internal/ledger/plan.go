@@ -14,7 +14,14 @@ import (
 type Planned struct {
 	bucketload.Object
 	Batch   int                   // counted from 0
+	Parts   []PlannedPart         // where it is loaded in parts, each in a batch; Batch means nothing then
 	Skipped *bucketload.FileError // set: it is not loaded, for this reason
+}
+
+// PlannedPart is bytes [Start, End) of an object, from where the one before ends.
+type PlannedPart struct {
+	Batch      int
+	Start, End int64
 }
 
 // Listing takes the objects of a run as the plan sees them, in order.
@@ -23,6 +30,7 @@ type Listing struct {
 	tx      pgx.Tx
 	run     string
 	rows    [][]any
+	parts   [][]any
 	no      int
 	batches []int64 // bytes of each
 }
@@ -78,24 +86,37 @@ func (l *Listing) Add(p Planned) error {
 		if reason, err = json.Marshal(p.Skipped); err != nil {
 			return err
 		}
+	} else if len(p.Parts) > 0 {
+		batch = nil
+		l.addParts(l.no, p.Parts)
 	} else {
-		if p.Batch == len(l.batches) {
-			l.batches = append(l.batches, 0)
-		}
-		l.batches[p.Batch] += p.Size
+		l.grow(p.Batch, p.Size)
 	}
 	l.rows = append(l.rows, []any{l.run, l.no, batch, p.URI, p.Size, p.Version, string(state), reason})
 	l.no++
-	if len(l.rows) == listingChunk {
+	if len(l.rows)+len(l.parts) >= listingChunk {
 		return l.flush()
 	}
 	return nil
+}
+
+// grow gives a batch so many bytes more.
+func (l *Listing) grow(batch int, bytes int64) {
+	if batch == len(l.batches) {
+		l.batches = append(l.batches, 0)
+	}
+	l.batches[batch] += bytes
 }
 
 func (l *Listing) flush() error {
 	_, err := l.tx.CopyFrom(l.ctx, pgx.Identifier{"bucketload", "files"},
 		[]string{"run", "no", "batch", "uri", "size", "version", "state", "error"}, pgx.CopyFromRows(l.rows))
 	l.rows = l.rows[:0]
+	if err != nil || len(l.parts) == 0 {
+		return err
+	}
+	_, err = l.tx.CopyFrom(l.ctx, pgx.Identifier{"bucketload", "parts"}, []string{"run", "file", "no", "batch", "start", "stop"}, pgx.CopyFromRows(l.parts))
+	l.parts = l.parts[:0]
 	return err
 }
 
@@ -207,8 +228,9 @@ func (l *Ledger) OpenBatches(ctx context.Context, run string) ([]Batch, error) {
 // BatchesOf gives the open batches that these objects are in, in order; URIs
 // that the plan does not have are passed over.
 func (l *Ledger) BatchesOf(ctx context.Context, run string, uris []string) ([]int, error) {
-	rows, err := l.pool.Query(ctx, `SELECT DISTINCT f.batch FROM bucketload.files f
-		JOIN bucketload.batches b ON b.run = f.run AND b.no = f.batch
+	rows, err := l.pool.Query(ctx, `SELECT DISTINCT b.no FROM bucketload.files f
+		LEFT JOIN bucketload.parts p ON p.run = f.run AND p.file = f.no
+		JOIN bucketload.batches b ON b.run = f.run AND b.no = coalesce(f.batch, p.batch)
 		WHERE f.run = $1 AND f.uri = ANY ($2) AND NOT b.done ORDER BY 1`, run, uris)
 	if err != nil {
 		return nil, bucketload.DatabaseError("copy", err)

@@ -154,11 +154,12 @@ type Losses struct {
 
 // Losses counts what the run has lost so far.
 func (l *Ledger) Losses(ctx context.Context, run string) (n Losses, err error) {
-	err = l.pool.QueryRow(ctx, `SELECT b.failed, b.rejected,
-			(SELECT count(*) FROM bucketload.files WHERE run = $1 AND state <> 'skipped'),
+	err = l.pool.QueryRow(ctx, `SELECT f.failed, b.rejected, f.planned,
 			b.failed > 0 AND EXISTS (SELECT FROM bucketload.files WHERE run = $1 AND state = 'failed' AND error->>'code' = $2)
 		FROM (SELECT coalesce(sum(failed), 0)::bigint AS failed, coalesce(sum(rejected), 0)::bigint AS rejected
-			FROM bucketload.batches WHERE run = $1) b`, run, bucketload.CodeTolerance).Scan(&n.Failed, &n.Rejected, &n.Planned, &n.Broken)
+			FROM bucketload.batches WHERE run = $1) b,
+			(SELECT count(*) AS planned, count(*) FILTER (WHERE state = 'failed') AS failed
+			FROM bucketload.files WHERE run = $1 AND state <> 'skipped') f`, run, bucketload.CodeTolerance).Scan(&n.Failed, &n.Rejected, &n.Planned, &n.Broken)
 	return n, bucketload.DatabaseError("copy", err)
 }
 

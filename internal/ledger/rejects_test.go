@@ -37,7 +37,8 @@ func (r *conducted) rejected(batch int, n int64) {
 			}
 			receipts = append(receipts, ledger.Receipt{No: f.No, Rows: 10, Rejected: n, Replaced: 3, Shape: &ledger.Shape{Header: []string{"a\x00", f.URI}, Raw: []byte("\xff\n")}})
 		}
-		return ledger.Receive(r.Context(), tx, r.id, batch, receipts)
+		_, _, err = ledger.Receive(r.Context(), tx, r.id, batch, receipts)
+		return err
 	}))
 }
 
@@ -100,8 +101,9 @@ func testBroken(t *testing.T, d *db) {
 		if _, err := ledger.Lease(t.Context(), tx, ledger.Try{Run: r.id}, 0); err != nil {
 			return err
 		}
-		return ledger.Receive(t.Context(), tx, r.id, 0, []ledger.Receipt{{No: 0, Err: &bucketload.Error{Code: bucketload.CodeValue}},
+		_, _, err := ledger.Receive(t.Context(), tx, r.id, 0, []ledger.Receipt{{No: 0, Err: &bucketload.Error{Code: bucketload.CodeValue}},
 			{No: 1, Err: &bucketload.Error{Code: bucketload.CodeTolerance, Transient: true}}})
+		return err
 	}))
 	lost, err := d.Losses(t.Context(), r.id)
 	first, _, firstErr := d.FirstFailure(t.Context(), r.id)

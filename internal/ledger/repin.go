@@ -8,10 +8,11 @@ import (
 	"github.com/bucketload/bucketload"
 )
 
-// Retried gives the planned files of a run that have failed before.
+// Retried gives the planned files of a run that have failed before, and of which
+// nothing can be loaded: not those in parts.
 func (l *Ledger) Retried(ctx context.Context, run string) ([]bucketload.Entry, error) {
 	rows, err := l.pool.Query(ctx, `SELECT no, uri, size, version FROM bucketload.files
-		WHERE run = $1 AND state = 'planned' AND error IS NOT NULL ORDER BY no`, run)
+		WHERE run = $1 AND state = 'planned' AND error IS NOT NULL AND batch IS NOT NULL ORDER BY no`, run)
 	if err != nil {
 		return nil, bucketload.DatabaseError("redrive", err)
 	}

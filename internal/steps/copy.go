@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,7 +23,7 @@ type CopyInput struct {
 // CopyOutput counts what one call of Copy did; nothing for a batch that was
 // done already.
 type CopyOutput struct {
-	Loaded   int64 `json:"loaded"` // files
+	Loaded   int64 `json:"loaded"` // files; one in parts with the last of them
 	Failed   int64 `json:"failed"`
 	Rows     int64 `json:"rows"`
 	Rejected int64 `json:"rejected,omitempty"` // rows
@@ -43,7 +44,7 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 		return CopyOutput{}, err
 	}
 	var out CopyOutput
-	var read, size int64
+	var read, size, bad int64
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		files, err := ledger.Lease(ctx, tx, in.Try, in.Batch)
 		if err != nil || len(files) == 0 {
@@ -59,18 +60,24 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 			return err
 		}
 		for _, f := range files {
-			size += f.Size
+			size += f.Bytes()
 		}
-		for _, r := range receipts {
-			if r.Err != nil {
-				out.Failed++
+		for i, r := range receipts {
+			switch {
+			case r.Err == nil:
+				out.Rows += r.Rows
+				out.Rejected += r.Rejected
 				continue
+			case r.Part > 0:
+				at := slices.IndexFunc(files, func(f bucketload.Entry) bool { return f.No == r.No && f.Part.No == r.Part })
+				if receipts[i].Err, err = s.locate(ctx, d, files[at], r.Err); err != nil {
+					return err
+				}
 			}
-			out.Loaded++
-			out.Rows += r.Rows
-			out.Rejected += r.Rejected
+			bad++
 		}
-		return ledger.Receive(ctx, tx, in.Run, in.Batch, receipts)
+		out.Loaded, out.Failed, err = ledger.Receive(ctx, tx, in.Run, in.Batch, receipts)
+		return err
 	})
 	if err != nil {
 		s.Progress.Bytes.Add(-read)
@@ -84,7 +91,7 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 	s.Progress.LoadedFiles.Add(out.Loaded)
 	s.Progress.FailedFiles.Add(out.Failed)
 	s.Progress.Rows.Add(out.Rows)
-	if out.Failed > 0 || out.Rejected > 0 && d.load.Tolerate.Rows.Count > 0 {
+	if bad > 0 || out.Rejected > 0 && d.load.Tolerate.Rows.Count > 0 {
 		err = during("copy", s.tolerated(ctx, in.Run, d))
 	}
 	return out, err

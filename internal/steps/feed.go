@@ -207,7 +207,7 @@ func (f *feed) commit() { f.receipts = append(f.receipts, f.members...) }
 
 // reject records a file as failed.
 func (f *feed) reject(entry bucketload.Entry, err *bucketload.Error) {
-	f.receipts = append(f.receipts, ledger.Receipt{No: entry.No, Err: err})
+	f.receipts = append(f.receipts, ledger.Receipt{No: entry.No, Part: entry.Part.No, Err: err})
 }
 
 // culprit gives the file that a spoilt segment is to blame on; false where

@@ -75,7 +75,11 @@ func (s *Steps) openFile(ctx context.Context, d *definition, entry bucketload.En
 	case bucketload.FormatJSON:
 		r.arranged, opened = s.openJSON(ctx, d, r, report)
 	default:
-		r.arranged, opened = s.openCSV(ctx, d, r, report)
+		if entry.Part != (bucketload.Part{}) {
+			r.arranged, opened = s.openPart(ctx, d, r, report)
+		} else {
+			r.arranged, opened = s.openCSV(ctx, d, r, report)
+		}
 	}
 	if errors.Is(opened, io.EOF) {
 		return r, nil // an empty file has no rows, and next says so again

@@ -53,7 +53,7 @@ func (s *Steps) Plan(ctx context.Context, in PlanInput) (out PlanOutput, err err
 		return out, err
 	}
 	err = s.Ledger.WritePlan(ctx, in.Run, func(w *ledger.Listing) error {
-		_, err := s.list(ctx, in.Load, live != nil, w.Add)
+		_, err := s.list(ctx, in.Load, live != nil, s.divider(in.Load, live), w.Add)
 		return err
 	})
 	if err != nil {
@@ -76,17 +76,7 @@ func (s *Steps) Plan(ctx context.Context, in PlanInput) (out PlanOutput, err err
 // begun sets the progress to what the ledger has of a run, and gives the bytes
 // of its objects.
 func (s *Steps) begun(ctx context.Context, r *ledger.Run) (planned int64, err error) {
-	var settled int64
-	err = s.Ledger.Files(ctx, *r.ID, "", func(f *bucketload.File) error {
-		switch f.State {
-		case bucketload.FileLoaded, bucketload.FileFailed:
-			settled += f.Bytes
-			planned += f.Bytes
-		case bucketload.FilePlanned:
-			planned += f.Bytes
-		}
-		return nil
-	})
+	planned, settled, err := s.Ledger.Bytes(ctx, *r.ID)
 	s.Progress.PlannedFiles.Store(r.Files.Planned)
 	s.Progress.PlannedBytes.Store(planned)
 	s.Progress.LoadedFiles.Store(r.Files.Loaded)
@@ -117,6 +107,8 @@ type listing struct {
 	skipped       int64
 	alreadyLoaded int64
 	batches       int
+	divided       int64                        // files that are loaded in parts
+	parts         int64                        // and these
 	endings       map[string]int64             // of the names that were skipped
 	formats       map[bucketload.Format]string // that names say, each with an object
 	sample        []bucketload.Object          // spread over the files
@@ -130,9 +122,9 @@ const lookupChunk = 1000
 
 // list lists the load's objects and hands them to add in order, each with its
 // batch or the reason why it is skipped. history is whether the live table has
-// rows that an append must not double.
-func (s *Steps) list(ctx context.Context, load *bucketload.Load, history bool, add func(ledger.Planned) error) (listing, error) {
-	l := lister{steps: s, load: load, history: history && load.Mode == bucketload.ModeAppend, add: add,
+// rows that an append must not double; divide makes parts of the big ones.
+func (s *Steps) list(ctx context.Context, load *bucketload.Load, history bool, divide *divider, add func(ledger.Planned) error) (listing, error) {
+	l := lister{steps: s, load: load, history: history && load.Mode == bucketload.ModeAppend, divide: divide, add: add,
 		sample: sampler{limit: sampleFiles}, listing: listing{endings: map[string]int64{}, formats: map[bucketload.Format]string{}}}
 	l.batch = batcher{maxItems: load.MaxItemsPerBatch, minBytes: int64(load.MinBatchBytes)}
 	err := s.store(load).List(ctx, load.From, load.Exclude, func(o source.Listed) error { return l.take(ctx, o) })
@@ -155,7 +147,7 @@ func (s *Steps) list(ctx context.Context, load *bucketload.Load, history bool, a
 // listed lists the load's objects as list does, as often as it is called.
 func (s *Steps) listed(load *bucketload.Load, history bool) objectsOf {
 	return func(ctx context.Context, yield func(bucketload.Object) error) error {
-		_, err := s.list(ctx, load, history, func(p ledger.Planned) error {
+		_, err := s.list(ctx, load, history, nil, func(p ledger.Planned) error {
 			if p.Skipped != nil {
 				return nil
 			}
@@ -183,6 +175,7 @@ type lister struct {
 	steps   *Steps
 	load    *bucketload.Load
 	history bool
+	divide  *divider
 	add     func(ledger.Planned) error
 	chunk   []bucketload.Object
 	batch   batcher
@@ -222,7 +215,7 @@ func (l *lister) take(ctx context.Context, o source.Listed) error {
 		l.listing.formats[format] = o.URI
 	}
 	if !l.history {
-		return l.plan(o.Object)
+		return l.plan(ctx, o.Object)
 	}
 	if l.chunk = append(l.chunk, o.Object); len(l.chunk) == lookupChunk {
 		return l.flush(ctx)
@@ -242,7 +235,7 @@ func (l *lister) flush(ctx context.Context) error {
 	for i, o := range l.chunk {
 		switch by := loaded[i]; {
 		case by.Run == "":
-			if err := l.plan(o); err != nil {
+			if err := l.plan(ctx, o); err != nil {
 				return err
 			}
 		case by.Changed:
@@ -262,14 +255,24 @@ func (l *lister) flush(ctx context.Context) error {
 	return nil
 }
 
-func (l *lister) plan(o bucketload.Object) error {
+func (l *lister) plan(ctx context.Context, o bucketload.Object) error {
 	if l.load.LimitFiles > 0 && l.listing.files == int64(l.load.LimitFiles) {
 		return errEnough
 	}
 	l.listing.files++
 	l.listing.bytes += o.Size
 	l.sample.offer(o)
-	return l.add(ledger.Planned{Object: o, Batch: l.batch.place(o.Size)})
+	starts, err := l.divide.divide(ctx, o)
+	if err != nil {
+		return err
+	}
+	if len(starts) == 0 {
+		return l.add(ledger.Planned{Object: o, Batch: l.batch.place(o.Size)})
+	}
+	parts := l.batch.inParts(o, starts)
+	l.listing.divided++
+	l.listing.parts += int64(len(parts))
+	return l.add(ledger.Planned{Object: o, Parts: parts})
 }
 
 // batcher sorts files into batches in the order of the listing.
@@ -292,20 +295,32 @@ const (
 // place gives the number of the batch that a file of this size goes to.
 func (b *batcher) place(size int64) int {
 	full := b.files >= b.maxItems && (b.bytes >= b.minBytes || b.files >= maxJoined)
-	if b.files > 0 && (full || b.bytes+size > maxBatchBytes) {
-		b.no++
-		b.files, b.bytes = 0, 0
+	if full || b.bytes+size > maxBatchBytes {
+		b.close()
 	}
 	b.files++
 	b.bytes += size
 	return b.no
 }
 
-func (b *batcher) count() int {
-	if b.files == 0 {
-		return 0
+// alone gives the number of a batch that nothing else goes to.
+func (b *batcher) alone() int {
+	b.close()
+	b.no++
+	return b.no - 1
+}
+
+// close ends the batch, if anything has gone to it.
+func (b *batcher) close() {
+	if b.files > 0 {
+		b.no++
 	}
-	return b.no + 1
+	b.files, b.bytes = 0, 0
+}
+
+func (b *batcher) count() int {
+	b.close()
+	return b.no
 }
 
 // sampler keeps at most limit of the objects offered, evenly spread, without

@@ -18,6 +18,8 @@ type Preview struct {
 	Skipped         int64             `json:"skipped"`
 	AlreadyLoaded   int64             `json:"already_loaded"`
 	Batches         int               `json:"batches"`
+	Divided         int64             `json:"divided"`     // big files that are loaded in parts
+	Parts           int64             `json:"parts"`       // these parts
 	Sampled         int64             `json:"sampled"`     // files that Shapes counts
 	All             bool              `json:"sampled_all"` // of those that can be read
 	Shapes          []PreviewShape    `json:"shapes"`
@@ -83,12 +85,12 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 		return nil, err
 	}
 	history = history && live != nil
-	listing, err := s.list(ctx, load, history, func(ledger.Planned) error { return nil })
+	listing, err := s.list(ctx, load, history, s.divider(load, live), func(ledger.Planned) error { return nil })
 	if err != nil {
 		return nil, err
 	}
 	p := &Preview{Table: load.Table.String(), Mode: load.Mode, Objects: listing.files, Bytes: listing.bytes, Skipped: listing.skipped,
-		AlreadyLoaded: listing.alreadyLoaded, Batches: listing.batches,
+		AlreadyLoaded: listing.alreadyLoaded, Batches: listing.batches, Divided: listing.divided, Parts: listing.parts,
 		Shapes: []PreviewShape{}, Columns: []PreviewColumn{}, DDL: []string{}, Notes: []string{}, Dependents: []string{}, Locks: []string{}}
 	replace := load.Mode == bucketload.ModeReplace || live == nil
 	if !replace && listing.files == 0 {
@@ -211,7 +213,7 @@ type Guess struct {
 
 // Guess finds out columns and dialect from the files alone, without a database.
 func (s *Steps) Guess(ctx context.Context, load *bucketload.Load) (*Guess, error) {
-	listing, err := s.list(ctx, load, false, func(ledger.Planned) error { return nil })
+	listing, err := s.list(ctx, load, false, nil, func(ledger.Planned) error { return nil })
 	if err != nil {
 		return nil, during("init", err)
 	}

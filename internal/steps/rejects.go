@@ -116,7 +116,10 @@ func (p *passage) take() []ledger.Reject {
 
 // receipt is that of a file whose rows are all in.
 func (p *passage) receipt() ledger.Receipt {
-	r := ledger.Receipt{No: p.entry.No, Rows: p.count, Rejected: p.rejected}
+	r := ledger.Receipt{No: p.entry.No, Part: p.entry.Part.No, Rows: p.count, Rejected: p.rejected}
+	if r.Part > 0 {
+		r.Lines = p.rows.Line() - 1
+	}
 	if counter, ok := p.rows.(interface{ Replaced() int64 }); ok {
 		r.Replaced = counter.Replaced()
 	}

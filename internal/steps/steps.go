@@ -26,7 +26,8 @@ type Steps struct {
 	Log      *slog.Logger
 	Progress Progress
 
-	patience time.Duration // settleTimeout, but in tests
+	patience  time.Duration // settleTimeout, but in tests
+	partBytes int64         // partBytes, but in tests
 
 	mu     sync.Mutex
 	stores map[bucketload.S3]*source.Store
@@ -35,7 +36,7 @@ type Steps struct {
 
 // New gives the steps over the database that pool connects to.
 func New(pool *pgxpool.Pool, log *slog.Logger) *Steps {
-	return &Steps{Pool: pool, Ledger: ledger.New(pool), Log: log, patience: settleTimeout,
+	return &Steps{Pool: pool, Ledger: ledger.New(pool), Log: log, patience: settleTimeout, partBytes: partBytes,
 		stores: map[bucketload.S3]*source.Store{}, runs: map[string]*definition{}}
 }
 
