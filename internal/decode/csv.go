@@ -275,7 +275,7 @@ func (c *CSV) next() ([]bucketload.Field, error) {
 			}
 		}
 		switch {
-		case f == unclosed && c.cut:
+		case c.cut && c.eof && (f == unclosed || n > 0 && c.pos+n == c.end && c.tail != '\n'):
 			return nil, c.stop(c.astride())
 		case f != sound:
 			return nil, c.giveUp(f)
