@@ -78,18 +78,19 @@ func (l *Ledger) WritePlan(ctx context.Context, run string, fill func(*Listing) 
 
 // Add records the next object.
 func (l *Listing) Add(p Planned) error {
-	state, batch := bucketload.FilePlanned, any(p.Batch)
+	state, batch := bucketload.FilePlanned, any(nil)
 	var reason []byte
-	if p.Skipped != nil {
-		state, batch = bucketload.FileSkipped, nil
+	switch {
+	case p.Skipped != nil:
+		state = bucketload.FileSkipped
 		var err error
 		if reason, err = json.Marshal(p.Skipped); err != nil {
 			return err
 		}
-	} else if len(p.Parts) > 0 {
-		batch = nil
+	case len(p.Parts) > 0:
 		l.addParts(l.no, p.Parts)
-	} else {
+	default:
+		batch = p.Batch
 		l.grow(p.Batch, p.Size)
 	}
 	l.rows = append(l.rows, []any{l.run, l.no, batch, p.URI, p.Size, p.Version, string(state), reason})
