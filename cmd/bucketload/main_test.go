@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/temp"
 	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
@@ -35,6 +36,7 @@ func TestMain(m *testing.M) {
 //	stations N DAYS (DIR | s3://BUCKET/PREFIX/)
 //	aws_s3 BUCKET/KEY FILE          into the sight of the server, by what the extension aws_s3 has
 //	await QUERY RESULT              until the query gives the result
+//	grow FILE SIZE                  its lines but the first again and again, up to so many bytes
 func TestCommands(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -109,6 +111,13 @@ func runScript(t *testing.T, script, dsn string) {
 				bucket, key, _ := strings.Cut(args[0], "/")
 				_, err = conn.Exec(context.Background(), `INSERT INTO aws_s3.objects VALUES ($1, $2, 'us-east-1', $3)`, bucket, key, []byte(ts.ReadFile(args[1])))
 				ts.Check(err)
+			},
+			"grow": func(ts *testscript.TestScript, _ bool, args []string) {
+				var size bucketload.Bytes
+				ts.Check(size.UnmarshalText([]byte(args[1])))
+				head, rows, _ := strings.Cut(ts.ReadFile(args[0]), "\n")
+				content := head + "\n" + strings.Repeat(rows, (int(size)-len(head))/len(rows))
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(content), 0o600))
 			},
 			"put": func(ts *testscript.TestScript, _ bool, args []string) {
 				bucket, key, _ := strings.Cut(args[0], "/")
