@@ -30,7 +30,7 @@ const (
 	partBytes = 64 << 20
 	// partHead is how much of a file's beginning is read with each part but the
 	// first; there the header must end, and the row behind it.
-	partHead = 1 << 20
+	partHead = 256 << 10
 	// alignTries is how many places are looked at for the beginning of a part.
 	alignTries = 3
 	// alignConcurrency is how many are looked at, at once.

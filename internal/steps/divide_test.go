@@ -389,3 +389,29 @@ func TestPartsCountOnce(t *testing.T) {
 		t.Errorf("rows %v, receipts %d", rows, r.Rows.Loaded)
 	}
 }
+
+// What is too big for a call of Copy goes to several of them, where it can.
+func TestPartsOfFlow(t *testing.T) {
+	t.Parallel()
+	dir := newBench(t, 0)
+	load := dir.strict(map[string]string{"big.csv": big(1000, -1)})
+	f := newFlow(t, Setting{MaxObject: 8 << 10}, load)
+	f.partBytes = 4 << 10
+	f.running["e"] = true
+	planned, err := f.plan("e", flow{Table: "t"})
+	f.must(err)
+	if planned.Manifests.Small.Batches < 3 || planned.Manifests.Large.Batches != 0 {
+		t.Errorf("%+v", planned.Manifests)
+	}
+	_, err = f.call("Prepare", planned.Try)
+	f.must(err)
+	f.must(f.copy(planned, planned.Manifests.Small))
+	f.must(f.finish(planned))
+	if n := f.value("SELECT count(*) FROM t"); n != "1000" {
+		t.Errorf("%s rows", n)
+	}
+
+	load.Tolerate.Rows.Count = 1
+	_, err = f.plan("another", flow{Table: "t"})
+	wantCode(t, err, bucketload.CodeTooLong, "one object", "tolerate:")
+}

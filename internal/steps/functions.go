@@ -226,7 +226,7 @@ func (s *Steps) writeManifests(ctx context.Context, set *Setting, f *flow, batch
 		case set.MaxObject > 0 && b.Bytes > set.MaxObject:
 			return &bucketload.Error{Op: "plan", Code: bucketload.CodeTooLong,
 				Message: fmt.Sprintf("batch %d is one object of %s, more than the %s that a function can load in its 15 minutes", b.No, bucketload.Bytes(b.Bytes), bucketload.Bytes(set.MaxObject)),
-				Hint:    "split the object, or load the table with `bucketload load` on a machine"}
+				Hint:    "a CSV is loaded in parts where it is not compressed and tolerate: is not set; else split the object, or load the table with `bucketload load` on a machine"}
 		case b.Bytes > smallBytes:
 			large = append(large, item{b.No})
 		default:
