@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
 // told is what is read of a file without an error.
@@ -343,4 +347,56 @@ func FuzzParts(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Real files: where Align finds a place a row does begin, and the parts are the
+// whole; in most of them it finds one everywhere.
+func TestPartsOfRealFiles(t *testing.T) {
+	d := bucketload.CSV{Delimiter: ",", Quote: `"`, Escape: `"`, Header: true}
+	files, tries, found := 0, 0, 0
+	for _, set := range []string{"covid19-csse-original", "csvkit", "duckdb-csv", "fivethirtyeight", "frictionless", "noaa-lcd-share", "openflights", "vega-datasets", "world-cities"} {
+		err := filepath.WalkDir(temptest.Corpus(t, "corpus/"+set), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || filepath.Ext(path) != ".csv" {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			if err != nil || len(content) < 4<<10 {
+				return err
+			}
+			data := string(content[:min(len(content), 512<<10)])
+			data = data[:strings.LastIndexByte(data, '\n')+1]
+			head, err := headOf(data, d)
+			if err != nil {
+				return nil
+			}
+			if _, err := tellWhole(data, d); err != nil {
+				return nil
+			}
+			files++
+			var starts []int
+			const parts = 6
+			for i := 1; i < parts; i++ {
+				tries++
+				at := len(data) / parts * i
+				start, ok, err := head.Align([]byte(data[at:]), int64(at), true)
+				if err == nil && ok {
+					found++
+					starts = append(starts, int(start))
+				}
+			}
+			starts = slices.Compact(starts)
+			if len(starts) > 0 && !united(named{t, path}, data, d, starts) {
+				_, err := tellParts(data, d, starts)
+				t.Errorf("%s: no row begins at one of %v: %v", path, starts, err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d files, %d places of %d", files, found, tries)
+	if found < tries*3/4 {
+		t.Errorf("of %d places in %d files only %d were found", tries, files, found)
+	}
 }

@@ -184,7 +184,7 @@ func locks(load *bucketload.Load, replace bool) []string {
 // live table, staging and the older backup, which only the swap drops.
 func (s *Steps) estimate(ctx context.Context, p *Preview, load *bucketload.Load, live *table.Live, r *Resolution) error {
 	rate := float64(bytesPerSecond)
-	if load.MaxConcurrency > 1 {
+	if min(load.MaxConcurrency, p.Batches) > 1 {
 		rate *= parallelGain
 	}
 	plain := float64(p.Bytes) * r.Inflation
