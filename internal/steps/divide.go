@@ -13,7 +13,6 @@ import (
 	"github.com/bucketload/bucketload/internal/infer"
 	"github.com/bucketload/bucketload/internal/ledger"
 	"github.com/bucketload/bucketload/internal/source"
-	"github.com/bucketload/bucketload/internal/table"
 )
 
 // A big CSV is loaded in parts, by several workers. Where one part ends and the
@@ -48,13 +47,13 @@ type divider struct {
 // divider gives what divides the load's objects, or nil where they have to be
 // loaded whole: where the server reads them, where rows are counted by file or
 // told apart by their line, where the run goes on without a file that fails, of
-// which no row may stay, and where rows go straight to the table that is read.
-func (s *Steps) divider(load *bucketload.Load, live *table.Live) *divider {
+// which no row may stay, and where rows may go straight to the table that is read.
+func (s *Steps) divider(load *bucketload.Load) *divider {
 	switch {
 	case load.Loader == bucketload.LoaderAWSS3,
 		load.Tolerate != bucketload.Tolerance{},
 		slices.Contains(load.Lineage, bucketload.LineColumn), keeps(load),
-		load.Mode == bucketload.ModeAppend && live != nil && load.LimitFiles == 0,
+		load.Mode == bucketload.ModeAppend,
 		load.Compression != "" && load.Compression != "auto" && load.Compression != "none":
 		return nil
 	}

@@ -53,7 +53,7 @@ func (s *Steps) Plan(ctx context.Context, in PlanInput) (out PlanOutput, err err
 		return out, err
 	}
 	err = s.Ledger.WritePlan(ctx, in.Run, func(w *ledger.Listing) error {
-		_, err := s.list(ctx, in.Load, live != nil, s.divider(in.Load, live), w.Add)
+		_, err := s.list(ctx, in.Load, live != nil, s.divider(in.Load), w.Add)
 		return err
 	})
 	if err != nil {

@@ -85,7 +85,7 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 		return nil, err
 	}
 	history = history && live != nil
-	listing, err := s.list(ctx, load, history, s.divider(load, live), func(ledger.Planned) error { return nil })
+	listing, err := s.list(ctx, load, history, s.divider(load), func(ledger.Planned) error { return nil })
 	if err != nil {
 		return nil, err
 	}
