@@ -221,13 +221,17 @@ func unplaced(err error) error {
 // beginning, that of the file. The parts before that are loaded have told how
 // many lines they have; the others are read. Where one of these has an error
 // itself, it is the file's: so what a part complains of that does not begin with
-// a row is never believed.
+// a row is never believed. An error of reading has no line.
 func (s *Steps) locate(ctx context.Context, d *definition, entry bucketload.Entry, e *bucketload.Error) (*bucketload.Error, error) {
+	located, lines := *e, int64(0)
+	if unread(e) {
+		located.Line = 0
+		return &located, nil
+	}
 	before, err := s.Ledger.PartsBefore(ctx, d.run, entry.No, entry.Part.No)
 	if err != nil {
 		return nil, err
 	}
-	located, lines := *e, int64(0)
 	for _, part := range before {
 		n := part.Lines
 		if !part.Loaded {
@@ -252,6 +256,15 @@ func (s *Steps) locate(ctx context.Context, d *definition, entry bucketload.Entr
 		located.Hint = "load again, and the file is loaded in one go: bucketload load " + d.load.Key
 	}
 	return &located, nil
+}
+
+// unread says whether an error is one of reading an object, and not of what it has.
+func unread(e *bucketload.Error) bool {
+	switch e.Code {
+	case bucketload.CodeSource, bucketload.CodeConnect, bucketload.CodeAccess, bucketload.CodeMissing, bucketload.CodeChanged, bucketload.CodeCancelled:
+		return true
+	}
+	return e.Transient
 }
 
 // readPart reads a part to its end for how many lines it has.

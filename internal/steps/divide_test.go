@@ -390,6 +390,30 @@ func TestPartsCountOnce(t *testing.T) {
 	}
 }
 
+// An object that cannot be read has no line to blame, and nothing of it is read
+// to find one.
+func TestPartUnread(t *testing.T) {
+	t.Parallel()
+	b := newDivider(t, 0)
+	load := b.strict(map[string]string{"big.csv": big(3000, -1)})
+	s3 := b.inS3(load)
+	run := b.prepared(load)
+	size := b.value(`SELECT max(stop) - 1 FROM bucketload.parts WHERE run = $1`, run)
+	var gone, after atomic.Int64
+	s3.Fault(func(r *http.Request) *temp.Fault {
+		if strings.HasSuffix(r.Header.Get("Range"), "-"+size) {
+			gone.Add(1)
+			return &temp.Fault{Status: http.StatusForbidden, Code: "AccessDenied"}
+		}
+		after.Add(1)
+		return nil
+	})
+	wantCode(t, b.copyInOrder(run, true), bucketload.CodeTolerance)
+	if f := b.files(run)["big.csv"]; outcome(f) != `failed access_denied line 0 column "" value ""` || gone.Load() == 0 || after.Load() != 0 {
+		t.Errorf("%s; %d requests were refused, %d more followed", outcome(f), gone.Load(), after.Load())
+	}
+}
+
 // What is too big for a call of Copy goes to several of them, where it can.
 func TestPartsOfFlow(t *testing.T) {
 	t.Parallel()
