@@ -14,6 +14,8 @@ import (
 // count anew: a store that breaks every one at once must not be asked for ever.
 const progress = 1 << 20
 
+var errClosed = errors.New("read after close")
+
 // body reads bytes [at, end) of an object. When the connection breaks or ends
 // early it asks for the rest. It gives exactly end-at bytes or an error.
 type body struct {
@@ -105,7 +107,7 @@ func (b *body) finish() error {
 
 func (b *body) Close() error {
 	if b.err == nil {
-		b.err = errors.New("read after close")
+		b.err = errClosed
 	}
 	if b.src == nil {
 		return nil

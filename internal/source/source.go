@@ -53,6 +53,8 @@ type Store struct {
 	opts    bucketload.S3
 	backoff func(try int) time.Duration // how long to wait before try+1, from 0
 	stall   time.Duration               // a connection that is silent for so long is broken
+	memory  *pool                       // what is read ahead
+	span    int64                       // aheadSpan, but in tests
 
 	mu  sync.Mutex
 	api *client // nil until S3 is first used
@@ -61,7 +63,7 @@ type Store struct {
 // New makes a store. It reads no configuration and opens no connection before
 // an s3 URI is used.
 func New(opts bucketload.S3) *Store {
-	return &Store{opts: opts, backoff: fullJitter, stall: time.Minute}
+	return &Store{opts: opts, backoff: fullJitter, stall: time.Minute, memory: memory, span: aheadSpan}
 }
 
 // fullJitter is exponential backoff with full jitter: a random time up to

@@ -289,7 +289,7 @@ func (i *importer) blameLine(ctx context.Context, entry bucketload.Entry, pg *pg
 	if at == 0 {
 		return e
 	}
-	r, err := i.steps.openFile(ctx, i.def, entry, func(int) {})
+	r, err := i.steps.openFile(ctx, i.def, i.store, entry, func(int) {})
 	if err != nil {
 		return e
 	}

@@ -25,7 +25,7 @@ func (b *batchCopy) careful(ctx context.Context, f *feed, out *stream) error {
 	if _, err := b.tx.Exec(ctx, "SAVEPOINT segment"); err != nil {
 		return err
 	}
-	receipt, err := b.carefully(ctx, out, f.take())
+	receipt, err := b.carefully(ctx, out, f.ahead, f.take())
 	if err == nil && receipt.Err != nil {
 		_, err = b.tx.Exec(ctx, "ROLLBACK TO SAVEPOINT segment")
 	}
@@ -37,8 +37,8 @@ func (b *batchCopy) careful(ctx context.Context, f *feed, out *stream) error {
 	return err
 }
 
-func (b *batchCopy) carefully(ctx context.Context, out *stream, entry bucketload.Entry) (ledger.Receipt, error) {
-	file, err := b.steps.openFile(ctx, b.def, entry, b.watch)
+func (b *batchCopy) carefully(ctx context.Context, out *stream, from objects, entry bucketload.Entry) (ledger.Receipt, error) {
+	file, err := b.steps.openFile(ctx, b.def, from, entry, b.watch)
 	if err != nil {
 		return ledger.Receipt{No: entry.No, Err: bucketload.AsError(err)}, ctx.Err()
 	}

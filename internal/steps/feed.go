@@ -9,6 +9,7 @@ import (
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
 	"github.com/bucketload/bucketload/internal/pgcopy"
+	"github.com/bucketload/bucketload/internal/source"
 )
 
 const (
@@ -32,6 +33,7 @@ type feed struct {
 	enc    *pgcopy.Encoder
 
 	files    []bucketload.Entry // still to be opened
+	ahead    *source.Ahead      // which are asked for before that
 	apart    int                // so many of them go alone: the server refused them together
 	receipts []ledger.Receipt   // of files whose fate is decided
 
@@ -55,6 +57,17 @@ type feed struct {
 func newFeed(ctx context.Context, b *batchCopy, enc *pgcopy.Encoder, files []bucketload.Entry) *feed {
 	f := &feed{batch: b, enc: enc, files: files}
 	f.ctx, f.cancel = context.WithCancel(ctx)
+	var ranges []source.Range
+	if b.def.layout.Format != bucketload.FormatParquet { // which is read here and there
+		ranges = make([]source.Range, len(files))
+		for i, e := range files {
+			ranges[i] = source.Whole(e.Object)
+			if e.Part != (bucketload.Part{}) {
+				ranges[i] = source.Range{Object: e.Object, Off: e.Part.Start, N: e.Part.End - e.Part.Start}
+			}
+		}
+	}
+	f.ahead = b.steps.store(b.def.load).Ahead(f.ctx, ranges)
 	return f
 }
 
@@ -64,6 +77,7 @@ func (f *feed) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closeFile()
+	_ = f.ahead.Close() // only read from
 }
 
 // more says whether there is another segment.
@@ -151,7 +165,7 @@ func (f *feed) open() {
 	entry := f.files[0]
 	f.files = f.files[1:]
 	f.apart = max(0, f.apart-1)
-	file, err := f.batch.steps.openFile(f.ctx, f.batch.def, entry, f.batch.watch)
+	file, err := f.batch.steps.openFile(f.ctx, f.batch.def, f.ahead, entry, f.batch.watch)
 	if err != nil {
 		if f.ctx.Err() == nil {
 			f.reject(entry, bucketload.AsError(err))

@@ -31,9 +31,16 @@ type decoder interface {
 	Raw() []byte   // its bytes, valid until the next call of Next
 }
 
+// objects is where files are opened: a store, or one that reads ahead.
+type objects interface {
+	Open(ctx context.Context, obj bucketload.Object) (io.ReadCloser, error)
+	OpenRange(ctx context.Context, obj bucketload.Object, off, n int64) (io.ReadCloser, error)
+}
+
 // reader reads the rows of one file of a run.
 type reader struct {
 	entry  bucketload.Entry
+	from   objects
 	object io.ReadCloser
 	plain  io.ReadCloser
 	rows   decoder
@@ -59,9 +66,10 @@ func (c counting) Read(p []byte) (int, error) {
 }
 
 // openFile opens a file of the run up to its first row and finds its columns.
+// What is read from its beginning to its end is opened where from says.
 // Its errors are the file's, with the URI in them.
-func (s *Steps) openFile(ctx context.Context, d *definition, entry bucketload.Entry, report func(n int)) (_ *reader, err error) {
-	r := &reader{entry: entry}
+func (s *Steps) openFile(ctx context.Context, d *definition, from objects, entry bucketload.Entry, report func(n int)) (_ *reader, err error) {
+	r := &reader{entry: entry, from: from}
 	defer func() {
 		if err != nil {
 			err = r.place(err)
@@ -92,8 +100,8 @@ func (s *Steps) openFile(ctx context.Context, d *definition, entry bucketload.En
 }
 
 // openPlain begins to read a file that is read from its beginning to its end.
-func (s *Steps) openPlain(ctx context.Context, d *definition, r *reader, report func(n int)) error {
-	object, err := s.store(d.load).Open(ctx, r.entry.Object)
+func openPlain(ctx context.Context, d *definition, r *reader, report func(n int)) error {
+	object, err := r.from.Open(ctx, r.entry.Object)
 	if err != nil {
 		return err
 	}
@@ -103,7 +111,7 @@ func (s *Steps) openPlain(ctx context.Context, d *definition, r *reader, report 
 }
 
 func (s *Steps) openCSV(ctx context.Context, d *definition, r *reader, report func(n int)) (*arrangement, error) {
-	if err := s.openPlain(ctx, d, r, report); err != nil {
+	if err := openPlain(ctx, d, r, report); err != nil {
 		return nil, err
 	}
 	csv, err := decode.NewCSV(r.plain, d.layout.CSV)
@@ -250,7 +258,7 @@ func (s *Steps) blame(ctx context.Context, d *definition, entry bucketload.Entry
 	if row == 0 {
 		return e
 	}
-	r, err := s.openFile(ctx, d, entry, func(int) {})
+	r, err := s.openFile(ctx, d, s.store(d.load), entry, func(int) {})
 	if err != nil {
 		return e
 	}

@@ -22,7 +22,7 @@ func (s *Steps) openJSON(ctx context.Context, d *definition, r *reader, report f
 	for _, f := range fields {
 		r.names = append(r.names, f.Paths[0])
 	}
-	if err := s.openPlain(ctx, d, r, report); err != nil {
+	if err := openPlain(ctx, d, r, report); err != nil {
 		return nil, err
 	}
 	json, err := decode.NewJSON(r.plain, records(d.load), fields, d.load.Unknown)

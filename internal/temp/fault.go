@@ -24,6 +24,13 @@ type Fault struct {
 	Truncate int64
 }
 
+// Latency is for S3.Fault: every request waits for d before it is answered, as
+// on the way to a store far away.
+func Latency(d time.Duration) func(*http.Request) *Fault {
+	fault := &Fault{Delay: d}
+	return func(*http.Request) *Fault { return fault }
+}
+
 // apply gives the writer for the answer, or nil if there is to be none.
 func (f *Fault) apply(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 	if f.Delay > 0 {
