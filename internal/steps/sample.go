@@ -26,7 +26,7 @@ const (
 	sampleInside      = 16 << 10 // bytes from the middle and the end of a bigger one
 	sampleRows        = 100      // rows from each of these places
 	sampleBlock       = 1 << 20  // bytes from the start of a compressed one whose first block is longer: bzip2's are up to 900 kB
-	sampleConcurrency = 16       // objects at once
+	sampleConcurrency = 64       // objects at once: a store far away answers each request after tens of milliseconds
 	sampleInflated    = 8 * sampleHead
 	sampleDeep        = 4 << 20 // bytes from the start of one in which nothing ends before
 	sampleDeepFiles   = 20      // of which as many are read so far

@@ -41,7 +41,7 @@ const (
 	// surveyChunk is how many objects' headers are read before they are counted.
 	surveyChunk = 512
 	// surveyConcurrency is how many objects' headers are read at once.
-	surveyConcurrency = 32
+	surveyConcurrency = 64
 )
 
 // surveyor finds out what files have in common, all of one format.
