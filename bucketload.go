@@ -225,6 +225,7 @@ type Load struct {
 	Statistics       []string      `json:"statistics,omitempty"`
 	BeforeSwapSQL    []string      `json:"before_swap_sql,omitempty"`
 	Checks           Checks        `json:"checks"`
+	InPlace          bool          `json:"in_place,omitempty"` // a replace deletes and inserts in the live table, which stays
 	LockTimeout      time.Duration `json:"lock_timeout"`
 
 	NotifySNS string `json:"notify_sns,omitempty"` // ARN of the topic that is told of failed and partial runs

@@ -114,7 +114,16 @@ func (a *app) printPlan(load *bucketload.Load, p *steps.Preview) {
 	}
 	section("statements:", p.DDL)
 	section("locks:", p.Locks)
-	section("dependents, because of which load refuses:", p.Dependents)
+	var refused, following []string
+	for _, d := range p.Dependents {
+		if d.Refused {
+			refused = append(refused, d.What)
+		} else {
+			following = append(following, d.What+" "+d.Fate)
+		}
+	}
+	section("dependents, because of which load refuses:", refused)
+	section("dependents:", following)
 }
 
 // shownShapes is how many shapes plan prints: records of JSON may have as many

@@ -191,7 +191,7 @@ func TestWhatIsWrong(t *testing.T) {
 		{table + "loader: aws", `4:13: tables.x.loader: "aws" is not known here`, "write loader: stream or aws_s3"},
 		{table + "mode: upsert", "4:11: tables.x.mode: upsert is not supported yet", "replace or append"},
 		{table + "mode: upsrt", `4:11: tables.x.mode: "upsrt" is not known here`, "write mode: replace or append"},
-		{table + "replace: in_place", "4:14: tables.x.replace: in_place is not supported yet", "write replace: swap"},
+		{table + "replace: inplace", `4:14: tables.x.replace: "inplace" is not known here`, "write replace: swap or in_place"},
 		{table + "missing: nil", `4:14: tables.x.missing: "nil" is not known here`, "write missing: fail or null"},
 		{table + "format: xml", `4:13: tables.x.format: "xml" is not known here`, "auto or csv or json or parquet"},
 		{table + "compression: rar", `"rar" is not known here`, "bzip2 or lz4 or xz or snappy or zlib"},

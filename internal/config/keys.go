@@ -68,7 +68,7 @@ var tableKeys = []key[bucketload.Load]{
 	{path: "json.records", usage: "path of the records: $ for one value after the other, or one such as $.data.items", at: func(l *bucketload.Load) any { return &l.JSON.Records }, check: isPath},
 	{path: "loader", usage: "who reads the objects: bucketload, or the server by its extension aws_s3 (RDS, Aurora)", now: "stream aws_s3", at: func(l *bucketload.Load) any { return &l.Loader }},
 	{path: "mode", usage: "replace the table or append to it", now: "replace append", soon: "upsert replace_partition", at: func(l *bucketload.Load) any { return (*string)(&l.Mode) }},
-	{path: "replace", usage: "how the table is replaced", now: "swap", soon: "in_place"},
+	{path: "replace", usage: "how the table is replaced: by another, or its rows in one transaction", now: "swap in_place", at: func(l *bucketload.Load) any { return (*replaceHow)(&l.InPlace) }},
 	{path: "key", usage: "columns that identify a row", soon: "*"},
 	{path: "on_changed", usage: "objects that changed since they were loaded", now: "fail", soon: "reload ignore"},
 	{path: "on_duplicate", usage: "rows with a key that another row has", now: "reject keep_first keep_last", at: func(l *bucketload.Load) any { return &l.OnDuplicate }},

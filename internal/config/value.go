@@ -20,6 +20,7 @@ type (
 	percentage  bucketload.Share // a number, 5 is 5%
 	count       bucketload.Share // a whole number
 	columnsMode bool             // complete or override
+	replaceHow  bool             // swap or in_place
 	duration    time.Duration
 	verbatim    []string // a list in which null is text too
 	char        string   // one byte or none
@@ -61,6 +62,18 @@ func (m columnsMode) String() string {
 		return "override"
 	}
 	return "complete"
+}
+
+func (r *replaceHow) UnmarshalText(text []byte) error {
+	*r = string(text) == "in_place"
+	return nil
+}
+
+func (r replaceHow) String() string {
+	if r {
+		return "in_place"
+	}
+	return "swap"
 }
 
 func (d *duration) UnmarshalText(text []byte) error {

@@ -105,6 +105,7 @@ func anyLoad() *rapid.Generator[*bucketload.Load] {
 		l.Missing = rapid.SampledFrom([]string{"fail", "null"}).Draw(t, "missing")
 		l.Tolerate.Rows = rapid.SampledFrom([]bucketload.Share{{}, {Count: 7}}).Draw(t, "rows")
 		l.Mode = rapid.SampledFrom([]bucketload.Mode{bucketload.ModeAppend, bucketload.ModeReplace}).Draw(t, "mode")
+		l.InPlace = rapid.Bool().Draw(t, "in place")
 		l.LowerCase = rapid.Bool().Draw(t, "lower")
 		l.ColumnsOverride = rapid.Bool().Draw(t, "override")
 		l.MinBatchBytes = bucketload.Bytes(rapid.Int64Range(0, 1<<50).Draw(t, "bytes"))
@@ -182,6 +183,8 @@ func TestKeysAndFieldsAgree(t *testing.T) {
 			continue
 		case path == "columns_override":
 			path = "columns_mode"
+		case path == "in_place":
+			path = "replace"
 		}
 		if k, ok := find(tableKeys, path); !ok || k.at == nil || reflect.ValueOf(k.at(&l)).Pointer() != at {
 			t.Errorf("no key %s, or it goes elsewhere", path)

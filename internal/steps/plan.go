@@ -91,6 +91,9 @@ func (s *Steps) swappable(ctx context.Context, load *bucketload.Load, live *tabl
 	if load.LimitFiles > 0 || load.Mode == bucketload.ModeAppend && live != nil {
 		return nil
 	}
+	if table.InPlace(load, live) {
+		return nil // buildable says whether it fits
+	}
 	if err := table.MayReplace(ctx, s.Pool, load.Table); err != nil || live == nil {
 		return err
 	}

@@ -151,7 +151,7 @@ func TestAppendReplacesNothing(t *testing.T) {
 func TestTrial(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 0)
-	b.exec("CREATE TABLE t (f text, n int); CREATE VIEW v AS SELECT * FROM t")
+	b.exec("CREATE TABLE t (f text, n int); CREATE MATERIALIZED VIEW v AS SELECT * FROM t")
 	files := map[string]string{}
 	for i := range 5 {
 		files[fmt.Sprintf("%d.csv", i)] = rows("x", 1)
@@ -174,7 +174,7 @@ func TestTrial(t *testing.T) {
 	_, err := b.whole(load)
 	wantCode(t, err, bucketload.CodeDependents, "view v")
 	// The trial's staging goes with the next load that is published.
-	b.exec("DROP VIEW v")
+	b.exec("DROP MATERIALIZED VIEW v")
 	_, err = b.whole(load)
 	b.must(err)
 	if left := b.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'dataimport'"); left != "0" {
@@ -217,7 +217,7 @@ func TestPreview(t *testing.T) {
 		t.Errorf("%s, %+v", got, p)
 	}
 	b.must(b.Ledger.Files(t.Context(), "", "", func(*bucketload.File) error { return fmt.Errorf("a preview writes nothing") }))
-	b.exec("CREATE TABLE t (a int); CREATE VIEW v AS SELECT * FROM t")
+	b.exec("CREATE TABLE t (a int); CREATE MATERIALIZED VIEW v AS SELECT * FROM t")
 	p, err = b.Preview(t.Context(), load)
 	wantCode(t, err, bucketload.CodeDependents, "view v")
 	if p == nil || len(p.Dependents) != 1 || len(p.DDL) == 0 {

@@ -42,7 +42,7 @@ func (s *Steps) Prepare(ctx context.Context, in ledger.Try) (err error) {
 	staging := r.Load.Mode != bucketload.ModeAppend || live == nil || r.Load.LimitFiles > 0
 	if !staging && len(objects) == 0 {
 		// Nothing new to append: nothing to find out either.
-		return s.record(ctx, in.Run, r.Load, &Resolution{}, nil, false)
+		return s.record(ctx, in.Run, r.Load, live, &Resolution{}, nil, false)
 	}
 	every := func(ctx context.Context, yield func(bucketload.Object) error) error {
 		return s.Ledger.Objects(ctx, in.Run, yield)
@@ -62,7 +62,7 @@ func (s *Steps) Prepare(ctx context.Context, in ledger.Try) (err error) {
 	} else if err := appendable(r.Load, live, resolution); err != nil {
 		return err
 	}
-	return s.record(ctx, in.Run, r.Load, resolution, steps, staging)
+	return s.record(ctx, in.Run, r.Load, live, resolution, steps, staging)
 }
 
 // prepared checks that a run which is taken up again still has its table.
@@ -81,7 +81,7 @@ func (s *Steps) prepared(ctx context.Context, run string, r *ledger.Run) error {
 
 // record creates the staging table, on which the build steps must be possible,
 // and records the layout, both or nothing.
-func (s *Steps) record(ctx context.Context, run string, load *bucketload.Load, r *Resolution, steps []table.Step, staging bool) error {
+func (s *Steps) record(ctx context.Context, run string, load *bucketload.Load, live *table.Live, r *Resolution, steps []table.Step, staging bool) error {
 	return bucketload.DatabaseError("prepare", pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		// Of two calls at once, one given up and its retry, the second waits.
 		if err := ledger.Settle(ctx, tx, run); err != nil {
@@ -92,7 +92,7 @@ func (s *Steps) record(ctx context.Context, run string, load *bucketload.Load, r
 			return err
 		}
 		if staging {
-			if err := table.CreateStaging(ctx, tx, run, r.Table); err != nil {
+			if err := table.CreateStaging(ctx, tx, run, r.Table, live); err != nil {
 				return err
 			}
 			var checks []table.Step
@@ -133,12 +133,24 @@ func (s *Steps) buildable(ctx context.Context, load *bucketload.Load, run string
 				Hint:    "the table's columns: bucketload plan " + load.Key}
 		}
 	}
+	columns := r.Table
+	if live != nil {
+		if columns, err = table.Canonical(ctx, s.Pool, r.Table); err != nil {
+			return nil, err
+		}
+	}
+	if table.InPlace(load, live) {
+		return steps, table.FitsInPlace(ctx, s.Pool, load, live, columns)
+	}
 	if lost := table.Lost(steps, r.Table); len(lost) > 0 {
 		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeDependents,
 			Message: fmt.Sprintf("the new %s would lose %s", load.Table, lost[0]),
 			Hint:    "keep the column under columns:, or drop what hangs on it from the live table"}
 	}
-	return steps, nil
+	if live != nil && load.LimitFiles == 0 {
+		err = live.Unfit(load.Table, columns)
+	}
+	return steps, err
 }
 
 // appendable says whether every column that files fill is in the live table.

@@ -30,7 +30,7 @@ type Preview struct {
 	Columns         []PreviewColumn   `json:"columns"`
 	DDL             []string          `json:"ddl"`
 	Notes           []string          `json:"notes"`
-	Dependents      []string          `json:"dependents"`
+	Dependents      []table.Dependent `json:"dependents"`
 	Locks           []string          `json:"locks"`
 	Disk            int64             `json:"disk_needed_bytes"` // live table, staging and the older backup, all there until the swap
 	Seconds         float64           `json:"estimate_seconds"`
@@ -91,7 +91,7 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	}
 	p := &Preview{Table: load.Table.String(), Mode: load.Mode, Objects: listing.files, Bytes: listing.bytes, Skipped: listing.skipped,
 		AlreadyLoaded: listing.alreadyLoaded, Batches: listing.batches, Divided: listing.divided, Parts: listing.parts,
-		Shapes: []PreviewShape{}, Columns: []PreviewColumn{}, DDL: []string{}, Notes: []string{}, Dependents: []string{}, Locks: []string{}}
+		Shapes: []PreviewShape{}, Columns: []PreviewColumn{}, DDL: []string{}, Notes: []string{}, Dependents: []table.Dependent{}, Locks: []string{}}
 	replace := load.Mode == bucketload.ModeReplace || live == nil
 	if !replace && listing.files == 0 {
 		return p, nil // nothing new to append
@@ -104,8 +104,13 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	if live != nil {
 		if replace {
 			p.Dependents = append(p.Dependents, live.Dependents...)
+			if table.InPlace(load, live) {
+				for i := range p.Dependents {
+					p.Dependents[i] = table.Dependent{What: p.Dependents[i].What, Fate: "stays as it is"}
+				}
+			}
 		}
-		p.Locks = locks(load, replace)
+		p.Locks = locks(load, live, replace)
 	}
 	if err := s.ddl(ctx, p, load, live, r, replace); err != nil {
 		return p, err
@@ -171,13 +176,24 @@ func (s *Steps) ddl(ctx context.Context, p *Preview, load *bucketload.Load, live
 	return nil
 }
 
-func locks(load *bucketload.Load, replace bool) []string {
+// locks says what the load locks, and for how long.
+func locks(load *bucketload.Load, live *table.Live, replace bool) []string {
 	if !replace {
 		return []string{fmt.Sprintf("%s: ROW EXCLUSIVE while batches are copied; readers and writers go on", load.Table)}
 	}
-	return []string{
+	if table.InPlace(load, live) {
+		return []string{fmt.Sprintf("%s: none until its rows are replaced, then EXCLUSIVE, waiting at most %s at a time: writers wait until the new rows are in, readers see the old ones",
+			load.Table, load.LockTimeout)}
+	}
+	lines := []string{
 		fmt.Sprintf("%s: none until the swap, then ACCESS EXCLUSIVE for a moment, waiting at most %s at a time", load.Table, load.LockTimeout),
 	}
+	for _, d := range live.Dependents {
+		if d.Lock != "" {
+			lines = append(lines, d.Lock+": ACCESS EXCLUSIVE with it")
+		}
+	}
+	return lines
 }
 
 // estimate says how long the load may take, and what is on the disk by its end:

@@ -259,3 +259,6 @@ func wantCode(t testing.TB, err error, code bucketload.Code, words ...string) {
 		}
 	}
 }
+
+// named puts the bench's table in the place of {t}.
+func (b *bench) named(s string) string { return strings.ReplaceAll(s, "{t}", b.table) }

@@ -23,6 +23,8 @@ const (
 	swapAttempts = 45
 	swapInterval = 500 * time.Millisecond
 	swapMaxDelay = 5 * time.Second
+
+	validateAttempts = 5 // of a foreign key, once the swap is done
 )
 
 // stateDone is where a published run stands.
@@ -55,7 +57,10 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 			return ledger.Publish(ctx, tx, try.Run, r.Load.Table, ledger.Publication{Status: status})
 		})
 	default:
-		if err = s.checkRows(ctx, try.Run, r.Load); err == nil {
+		if err = s.checkRows(ctx, try.Run, r.Load); err == nil && !r.Load.InPlace {
+			err = table.CheckReferences(ctx, s.Pool, r.Load, try.Run)
+		}
+		if err == nil {
 			err = s.swap(ctx, try.Run, r.Load, status)
 		}
 	}
@@ -90,8 +95,7 @@ func (s *Steps) swap(ctx context.Context, run string, load *bucketload.Load, sta
 	delay := swapInterval
 	for attempt := 1; ; attempt++ {
 		err := s.swapOnce(ctx, run, load, status, steps)
-		pg, ok := errors.AsType[*pgconn.PgError](err)
-		if !ok || (pg.Code != "55P03" && pg.Code != "40P01") { // lock_not_available, deadlock_detected
+		if !locked(err) {
 			return err
 		}
 		blockers, _ := table.Blockers(ctx, s.Pool, load.Table)
@@ -109,7 +113,17 @@ func (s *Steps) swap(ctx context.Context, run string, load *bucketload.Load, sta
 }
 
 func (s *Steps) swapOnce(ctx context.Context, run string, load *bucketload.Load, status bucketload.Status, steps []table.Step) error {
-	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+	if load.InPlace {
+		live, err := table.Inspect(ctx, s.Pool, load.Table)
+		if err != nil {
+			return err
+		}
+		if table.InPlace(load, live) {
+			return s.replaceRows(ctx, run, load, status)
+		}
+	}
+	var old *table.Backup
+	if err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		if err := ledger.Settle(ctx, tx, run); err != nil {
 			return err
 		}
@@ -123,7 +137,7 @@ func (s *Steps) swapOnce(ctx context.Context, run string, load *bucketload.Load,
 		if err := appeared(ctx, tx, load); err != nil {
 			return err
 		}
-		old, err := table.Swap(ctx, tx, load, run, steps, backup, replaces)
+		old, err = table.Swap(ctx, tx, load, run, steps, backup, replaces)
 		if err != nil {
 			return err
 		}
@@ -132,7 +146,58 @@ func (s *Steps) swapOnce(ctx context.Context, run string, load *bucketload.Load,
 			p.Backup = &ledger.Backup{Name: old.Name, Names: old.Names}
 		}
 		return ledger.Publish(ctx, tx, run, load.Table, p)
+	}); err != nil || old == nil {
+		return err
+	}
+	s.validate(ctx, load, old.Validate)
+	return nil
+}
+
+// replaceRows puts the run's rows in the place of the live table's, and ends
+// the run, in one transaction.
+func (s *Steps) replaceRows(ctx context.Context, run string, load *bucketload.Load, status bucketload.Status) error {
+	d, err := s.definition(ctx, run)
+	if err != nil {
+		return err
+	}
+	var filled []string
+	for _, c := range d.layout.Columns {
+		filled = append(filled, c.Name)
+	}
+	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		if err := ledger.Settle(ctx, tx, run); err != nil {
+			return err
+		}
+		if err := table.ReplaceRows(ctx, tx, load, run, filled); err != nil {
+			return err
+		}
+		return ledger.Publish(ctx, tx, run, load.Table, ledger.Publication{Status: status})
 	})
+}
+
+// validate has the foreign keys that the swap added judge the rows that are
+// there. The swap stands whatever they say: new rows they judge already.
+func (s *Steps) validate(ctx context.Context, load *bucketload.Load, statements []string) {
+	for _, statement := range statements {
+		delay := swapInterval
+		for attempt := 1; ; attempt++ {
+			err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return table.Validate(ctx, tx, statement, load.LockTimeout) })
+			if err == nil {
+				break
+			}
+			if !locked(err) || attempt == validateAttempts || sleep(ctx, rand.N(delay)+delay/2) != nil {
+				s.Log.Warn("a foreign key to the new table is not validated; new rows it does judge", "to validate it", statement, "error", err)
+				break
+			}
+			delay = min(2*delay, swapMaxDelay)
+		}
+	}
+}
+
+// locked says whether others held a lock that a statement wanted.
+func locked(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "55P03" || pg.Code == "40P01") // lock_not_available, deadlock_detected
 }
 
 // appeared refuses to append by a swap once there is a table to append to.

@@ -30,7 +30,8 @@ type Step struct {
 
 // Steps gives the statements that finish the run's staging table, in order:
 // the primary key, indexes, constraints, statistics and SQL of the load, then
-// what of these the live table has and the load did not make.
+// what of these the live table has and the load did not make. Where the rows are
+// replaced in place, only what judges rows.
 func Steps(ctx context.Context, q Queryer, load *bucketload.Load, run string, live *Live) ([]Step, error) {
 	staging := bucketload.StagingTable(run)
 	t := Quote(staging)
@@ -56,7 +57,11 @@ func Steps(ctx context.Context, q Queryer, load *bucketload.Load, run string, li
 		return steps, nil
 	}
 	carried, err := carried(ctx, q, live.OID, load, run)
-	return append(steps, carried...), err
+	steps = append(steps, carried...)
+	if InPlace(load, live) {
+		steps = slices.DeleteFunc(steps, func(s Step) bool { return !s.judges() })
+	}
+	return steps, err
 }
 
 // Missing gives the steps of now that carry something over which then, made
@@ -131,7 +136,9 @@ type part struct {
 	Unique     string   // "UNIQUE " for such an index
 	Columns    []string // that it needs
 	Comment    string   // as an SQL literal; "" is none
-	Options    string   // storage parameters that Definition leaves out
+	Options    string   // what ALTER of the index or the statistics sets beside, as SQL
+	Space      string   // the tablespace of its index; "" is the database's
+	IndexNote  string   // the comment on a constraint's index, as an SQL literal
 	Clustered  bool     // CLUSTER goes by it
 	Replica    bool     // it is the replica identity
 }
@@ -146,11 +153,13 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 		SELECT 'constraint', conname, pg_get_constraintdef(c.oid), '', ARRAY(
 			SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)),
 			coalesce(quote_literal(obj_description(c.oid, 'pg_constraint')), ''),
-			coalesce((SELECT string_agg(format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ')
+			coalesce((SELECT 'SET (' || string_agg(format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') || ')'
 				FROM unnest(i.reloptions) o WHERE contype <> 'x'), ''),
+			coalesce((SELECT spcname FROM pg_tablespace WHERE oid = i.reltablespace), ''),
+			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''),
 			coalesce(x.indisclustered, false), coalesce(x.indisreplident, false)
 		FROM pg_constraint c LEFT JOIN pg_index x ON x.indexrelid = conindid AND x.indrelid = conrelid LEFT JOIN pg_class i ON i.oid = x.indexrelid
-		WHERE conrelid = $1 AND contype IN ('p', 'u', 'x', 'c', 'f')
+		WHERE conrelid = $1 AND contype IN ('p', 'u', 'x', 'c', 'f') AND confrelid <> conrelid -- its own keys follow in the swap
 		UNION ALL
 		SELECT 'index', i.relname, substr(pg_get_indexdef(i.oid), length(format('CREATE %sINDEX %I ON %I.%I ',
 			CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END, i.relname, n.nspname, t.relname)) + 1),
@@ -158,7 +167,8 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 			SELECT attname FROM pg_depend d JOIN pg_attribute ON attrelid = d.refobjid AND attnum = d.refobjsubid
 			WHERE d.classid = 'pg_class'::regclass AND d.objid = i.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
 			ORDER BY attnum),
-			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''), '', x.indisclustered, x.indisreplident
+			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''), '',
+			coalesce((SELECT spcname FROM pg_tablespace WHERE oid = i.reltablespace), ''), '', x.indisclustered, x.indisreplident
 		FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 		WHERE x.indrelid = $1 AND x.indisvalid AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.oid AND c.conrelid = $1)
 		UNION ALL
@@ -167,7 +177,8 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 			SELECT attname FROM pg_depend d JOIN pg_attribute ON attrelid = d.refobjid AND attnum = d.refobjsubid
 			WHERE d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
 			ORDER BY attnum),
-			coalesce(quote_literal(obj_description(s.oid, 'pg_statistic_ext')), ''), '', false, false
+			coalesce(quote_literal(obj_description(s.oid, 'pg_statistic_ext')), ''),
+			CASE WHEN s.stxstattarget >= 0 THEN 'SET STATISTICS ' || s.stxstattarget ELSE '' END, '', '', false, false
 		FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE s.stxrelid = $1
 		ORDER BY 1, 2`, oid)
 	if err != nil {
@@ -212,7 +223,17 @@ func carried(ctx context.Context, q Queryer, oid uint32, load *bucketload.Load, 
 			s.SQL = "CREATE STATISTICS " + inSchema + " " + p.Definition + " FROM " + t
 		}
 		if p.Options != "" {
-			s.SQL += ";\nALTER INDEX " + inSchema + " SET (" + p.Options + ")"
+			object := "INDEX"
+			if p.Kind == "statistics" {
+				object = "STATISTICS"
+			}
+			s.SQL += ";\nALTER " + object + " " + inSchema + " " + p.Options
+		}
+		if p.Space != "" {
+			s.SQL = "SET LOCAL default_tablespace = " + quote(p.Space) + ";\n" + s.SQL + ";\nRESET default_tablespace"
+		}
+		if p.IndexNote != "" {
+			s.SQL += ";\nCOMMENT ON INDEX " + inSchema + " IS " + p.IndexNote
 		}
 		if p.Clustered {
 			s.SQL += ";\nALTER TABLE " + t + " CLUSTER ON " + name
@@ -236,6 +257,13 @@ func Build(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, st
 		made, err := made(ctx, tx, run, step)
 		if err != nil || made {
 			return err
+		}
+		columns, err := Columns(ctx, tx, bucketload.StagingTable(run))
+		if err != nil {
+			return err
+		}
+		if load.InPlace && len(Lost([]Step{step}, columns)) > 0 {
+			return nil // the live table, which keeps the column, judges by itself
 		}
 	}
 	_, err := tx.Exec(ctx, step.SQL)

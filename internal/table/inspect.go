@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -45,13 +46,13 @@ func (c Column) Filled() bool { return c.Default != "" || c.Identity != "" || c.
 
 // Live is the table that readers use, as it stands.
 type Live struct {
-	OID     uint32
-	Bytes   int64 // with indexes and TOAST
-	Rows    int64 // as last estimated by ANALYZE; -1 where never
-	Columns []Column
-	// Dependents are what a swap would lose or break, one line each. A swap is
-	// refused while there are any.
-	Dependents []string
+	OID        uint32
+	Bytes      int64 // with indexes and TOAST
+	Rows       int64 // as last estimated by ANALYZE; -1 where never
+	Columns    []Column
+	Dependents []Dependent
+	Method     string // the access method; "" is the session's default
+	Tablespace string // "" is the database's
 }
 
 // Inspect reads the live table; nil where there is none. Something that is not
@@ -60,9 +61,11 @@ func Inspect(ctx context.Context, q Queryer, name bucketload.TableName) (*Live, 
 	live := &Live{}
 	var kind string
 	err := q.QueryRow(ctx, `
-		SELECT c.oid, c.relkind::text, coalesce(pg_total_relation_size(c.oid), 0), c.reltuples::bigint
-		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname = $2`, name.Schema, name.Name).Scan(&live.OID, &kind, &live.Bytes, &live.Rows)
+		SELECT c.oid, c.relkind::text, coalesce(pg_total_relation_size(c.oid), 0), c.reltuples::bigint,
+			coalesce(nullif(am.amname, current_setting('default_table_access_method')), ''), coalesce(spcname, '')
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am am ON am.oid = c.relam LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace
+		WHERE n.nspname = $1 AND c.relname = $2`, name.Schema, name.Name).Scan(&live.OID, &kind, &live.Bytes, &live.Rows,
+		&live.Method, &live.Tablespace)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, schemaExists(ctx, q, name.Schema)
 	}
@@ -78,9 +81,7 @@ func Inspect(ctx context.Context, q Queryer, name bucketload.TableName) (*Live, 
 	if live.Columns, err = Columns(ctx, q, name); err != nil {
 		return nil, err
 	}
-	if live.Dependents, err = dependents(ctx, q, live.OID); kind == "p" {
-		live.Dependents = append(live.Dependents, "its partitions")
-	}
+	live.Dependents, err = dependents(ctx, q, live.OID)
 	return live, err
 }
 
@@ -135,68 +136,6 @@ func Columns(ctx context.Context, q Queryer, name bucketload.TableName) ([]Colum
 	return columns, bucketload.DatabaseError("plan", err)
 }
 
-// dependents lists what hangs on the table and would stay on the old one, or
-// be lost, if another took its place.
-func dependents(ctx context.Context, q Queryer, oid uint32) ([]string, error) {
-	rows, err := q.Query(ctx, `
-		WITH ref AS ( -- what refers to the table or to its row type
-			SELECT d.classid, d.objid, d.objsubid, d.deptype FROM pg_class c JOIN pg_type t ON t.oid = c.reltype, pg_depend d
-			WHERE c.oid = $1 AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
-				OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)))
-		SELECT CASE v.relkind WHEN 'm' THEN 'materialized view ' WHEN 'v' THEN 'view ' ELSE 'rule ' || quote_ident(r.rulename) || ' of ' END || v.oid::regclass
-		FROM ref JOIN pg_rewrite r ON r.oid = ref.objid JOIN pg_class v ON v.oid = r.ev_class
-		WHERE ref.classid = 'pg_rewrite'::regclass AND v.oid <> $1
-		UNION
-		SELECT 'rule ' || quote_ident(rulename) FROM pg_rewrite WHERE ev_class = $1
-		UNION
-		SELECT 'foreign key ' || quote_ident(conname) || ' of ' || conrelid::regclass FROM pg_constraint
-		WHERE confrelid = $1 AND contype = 'f'
-		UNION
-		SELECT 'trigger ' || quote_ident(tgname) FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal
-		UNION
-		SELECT 'policy ' || quote_ident(polname) || CASE WHEN polrelid <> $1 THEN ' of ' || polrelid::regclass ELSE '' END
-		FROM ref JOIN pg_policy p ON p.oid = ref.objid WHERE ref.classid = 'pg_policy'::regclass
-		UNION
-		SELECT 'row level security' FROM pg_class WHERE oid = $1 AND (relrowsecurity OR relforcerowsecurity)
-		UNION
-		SELECT 'publication ' || quote_ident(p.pubname) FROM pg_publication_tables p
-		JOIN pg_class c ON c.relname = p.tablename JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = p.schemaname
-		WHERE c.oid = $1
-		UNION
-		SELECT 'subscription ' || quote_ident(s.subname) FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid
-		WHERE r.srrelid = $1
-		UNION
-		SELECT 'inheritance: child ' || inhrelid::regclass FROM pg_inherits WHERE inhparent = $1
-		UNION
-		SELECT CASE WHEN c.relispartition THEN 'partition of ' ELSE 'inheritance: parent ' END || i.inhparent::regclass
-		FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhrelid = $1
-		UNION
-		SELECT 'function ' || objid::regprocedure FROM ref WHERE classid = 'pg_proc'::regclass
-		UNION
-		SELECT 'column ' || quote_ident(a.attname) || ' of ' || a.attrelid::regclass || ', which has its row type'
-		FROM pg_attribute a JOIN pg_type t ON t.typrelid = $1 AND a.atttypid IN (t.oid, t.typarray)
-		WHERE a.attrelid <> $1 AND a.attnum > 0 AND NOT a.attisdropped
-		UNION
-		SELECT 'extension ' || quote_ident(e.extname) || ', which it belongs to' FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
-		WHERE d.classid = 'pg_class'::regclass AND d.objid = $1 AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-		UNION
-		SELECT 'type ' || reloftype::regtype || ', which it is made of' FROM pg_class WHERE oid = $1 AND reloftype <> 0
-		UNION
-		SELECT 'security label of ' || provider FROM pg_seclabel WHERE classoid = 'pg_class'::regclass AND objoid = $1
-		UNION -- and whatever else there is; not the table's own parts
-		SELECT pg_describe_object(classid, objid, objsubid) FROM ref WHERE deptype = 'n' AND CASE classid
-			WHEN 'pg_attrdef'::regclass THEN NOT EXISTS (SELECT FROM pg_attrdef WHERE oid = objid AND adrelid = $1)
-			WHEN 'pg_constraint'::regclass THEN NOT EXISTS (SELECT FROM pg_constraint WHERE oid = objid AND (conrelid = $1 OR contype = 'f'))
-			WHEN 'pg_class'::regclass THEN EXISTS (SELECT FROM pg_index WHERE indexrelid = objid AND indrelid <> $1)
-			ELSE classid <> ALL (ARRAY['pg_rewrite', 'pg_trigger', 'pg_policy', 'pg_proc', 'pg_statistic_ext', 'pg_publication_rel']::regclass[]::oid[]) END
-		ORDER BY 1`, oid)
-	if err != nil {
-		return nil, bucketload.DatabaseError("plan", err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return list, bucketload.DatabaseError("plan", err)
-}
-
 // CheckTypes says which of the types, written as SQL, the database does not know.
 func CheckTypes(ctx context.Context, q Queryer, columns []Column) error {
 	for _, c := range columns {
@@ -215,6 +154,28 @@ func CheckTypes(ctx context.Context, q Queryer, columns []Column) error {
 	return nil
 }
 
+// Canonical gives the columns with their types, written as SQL, in the form in
+// which Columns reads them: int is integer.
+func Canonical(ctx context.Context, q Queryer, columns []Column) ([]Column, error) {
+	canonical := slices.Clone(columns)
+	for i, c := range columns {
+		rows, err := q.Query(ctx, "SELECT NULL::"+c.Type+" WHERE false")
+		if err != nil {
+			return nil, bucketload.DatabaseError("prepare", err)
+		}
+		rows.Close()
+		if err := rows.Err(); err != nil {
+			return nil, bucketload.DatabaseError("prepare", err)
+		}
+		of := rows.FieldDescriptions()[0] // of a domain: of what it is over
+		if err := q.QueryRow(ctx, `SELECT format_type(t, CASE WHEN t = $2 THEN $3 ELSE -1 END) FROM to_regtype($1) t`,
+			c.Type, of.DataTypeOID, of.TypeModifier).Scan(&canonical[i].Type); err != nil {
+			return nil, bucketload.DatabaseError("prepare", err)
+		}
+	}
+	return canonical, nil
+}
+
 // Exists says whether a relation has that name.
 func Exists(ctx context.Context, q Queryer, name bucketload.TableName) (there bool, err error) {
 	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -223,10 +184,12 @@ func Exists(ctx context.Context, q Queryer, name bucketload.TableName) (there bo
 }
 
 // Blockers gives the backends that hold a lock on the table, for people:
-// process id, user, state and how long the transaction has lasted.
+// process id, user, application, state, how long the transaction has lasted,
+// and the beginning of its last query with when that began.
 func Blockers(ctx context.Context, q Queryer, name bucketload.TableName) ([]string, error) {
 	rows, err := q.Query(ctx, `
-		SELECT DISTINCT format('pid %s (%s, %s, for %s)', a.pid, a.usename, a.state, date_trunc('second', now() - a.xact_start))
+		SELECT DISTINCT format('pid %s (%s%s, %s, for %s; since %s: %s)', a.pid, a.usename, ' with ' || nullif(a.application_name, ''), a.state,
+			date_trunc('second', clock_timestamp() - a.xact_start), to_char(a.query_start, 'HH24:MI:SS'), left(regexp_replace(a.query, '\s+', ' ', 'g'), 80))
 		FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE l.relation = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)
 		  AND l.granted AND a.pid <> pg_backend_pid()`, name.Schema, name.Name)

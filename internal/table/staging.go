@@ -76,15 +76,23 @@ func CreateDDL(name bucketload.TableName, columns []Column) string {
 // htup_details.h, MaxHeapAttributeNumber.
 const maxColumns = 1600
 
-// CreateStaging makes the run's staging table. Autovacuum is off on it until
-// the swap: it would only compete with the copies.
-func CreateStaging(ctx context.Context, tx pgx.Tx, run string, columns []Column) error {
+// CreateStaging makes the run's staging table, with the access method and in
+// the tablespace of the live one, where there is one. Autovacuum is off on it
+// until the swap: it would only compete with the copies.
+func CreateStaging(ctx context.Context, tx pgx.Tx, run string, columns []Column, live *Live) error {
 	if len(columns) > maxColumns {
 		return &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage, Message: fmt.Sprintf("the table would have %d columns, and Postgres takes %d", len(columns), maxColumns),
 			Hint: "name those that are wanted under columns:, with unknown: ignore, or rescue to keep the others as jsonb"}
 	}
 	name := bucketload.StagingTable(run)
-	sql := CreateDDL(name, columns) + " WITH (autovacuum_enabled = off)"
+	sql := CreateDDL(name, columns)
+	if live != nil && live.Method != "" {
+		sql += " USING " + quote(live.Method)
+	}
+	sql += " WITH (autovacuum_enabled = off)"
+	if live != nil && live.Tablespace != "" {
+		sql += " TABLESPACE " + quote(live.Tablespace)
+	}
 	for _, c := range columns {
 		for _, setting := range c.Settings {
 			sql += ";\nALTER TABLE " + Quote(name) + " ALTER COLUMN " + quote(c.Name) + " " + setting

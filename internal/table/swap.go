@@ -25,15 +25,19 @@ type Renamed struct {
 
 // Backup is where a swap put the table that was live.
 type Backup struct {
-	Name  bucketload.TableName
-	Names []Renamed
+	Name     bucketload.TableName
+	Names    []Renamed
+	Validate []string // statements for Validate, once the swap is committed
 }
 
 // Swap makes the run's staging table the live one, inside tx and without
 // committing: the live table moves to backup, dropping the one it replaces
-// there; staging takes its place with its owner, grants, comments and names.
-// No statement waits longer than the load's lock timeout for a lock. The
-// result is nil where there was no live table.
+// there; staging takes its place with its owner, grants, comments and names,
+// and what hangs on it follows. The result is nil where there was no live table.
+//
+// Nothing is held while the first lock is waited for, at most for the load's
+// lock timeout. For each further one the wait is so short that nobody who waits
+// for what is held already is taken for part of a deadlock.
 //
 // replaces says whether the table that stands under backup's name, if any, is
 // an older backup of this table and may be dropped.
@@ -52,9 +56,6 @@ type swap struct {
 }
 
 func (s *swap) do(ctx context.Context, backupName bucketload.TableName, replaces bool) (*Backup, error) {
-	if err := s.exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", max(1, s.load.LockTimeout/time.Millisecond))); err != nil {
-		return nil, err
-	}
 	live, err := s.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -73,6 +74,10 @@ func (s *swap) do(ctx context.Context, backupName bucketload.TableName, replaces
 		}
 		return nil, s.defaultGrants(ctx, staging)
 	}
+	following, err := s.takeOff(ctx, live)
+	if err != nil {
+		return nil, err
+	}
 	serials, err := s.releaseSequences(ctx, live.OID)
 	if err != nil {
 		return nil, err
@@ -84,26 +89,53 @@ func (s *swap) do(ctx context.Context, backupName bucketload.TableName, replaces
 	if err := s.moveIn(ctx, staging, live); err != nil {
 		return nil, err
 	}
+	for _, f := range following {
+		if err := s.exec(ctx, f.On); err != nil {
+			return nil, err
+		}
+		if f.Validate != "" {
+			backup.Validate = append(backup.Validate, f.Validate)
+		}
+	}
 	if err := s.dress(ctx, staging, live); err != nil {
 		return nil, err
 	}
 	return backup, s.exec(ctx, serials...)
 }
 
-// lock takes the live table and looks at it once more: something may have come
-// to depend on it while the run was copying.
+// lock takes the live table and what follows it, and looks at it once more:
+// something may have come to depend on it while the run was copying. A view is
+// taken before the table, as those who read through it do.
 func (s *swap) lock(ctx context.Context) (*Live, error) {
 	live, err := Inspect(ctx, s.tx, s.load.Table)
 	if err != nil || live == nil {
 		return nil, err
 	}
-	if err := s.exec(ctx, "LOCK TABLE "+Quote(s.load.Table)+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+	following, err := s.followers(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	var locks []string
+	for _, f := range following {
+		if f.Lock != "" {
+			locks = append(locks, f.Lock)
+		}
+	}
+	locks = append(locks, "LOCK TABLE "+Quote(s.load.Table)+" IN ACCESS EXCLUSIVE MODE")
+	if err := s.take(ctx, locks); err != nil {
 		return nil, err
 	}
 	if live, err = Inspect(ctx, s.tx, s.load.Table); err != nil || live == nil {
 		return nil, err
 	}
 	if err := Refuse(s.load.Table, live.Dependents); err != nil {
+		return nil, err
+	}
+	columns, err := Columns(ctx, s.tx, s.staging)
+	if err != nil {
+		return nil, err
+	}
+	if err := live.Unfit(s.load.Table, columns); err != nil && len(columns) > 0 {
 		return nil, err
 	}
 	now, err := carried(ctx, s.tx, live.OID, s.load, s.run)
@@ -118,15 +150,94 @@ func (s *swap) lock(ctx context.Context) (*Live, error) {
 	return live, nil
 }
 
-// Refuse makes the error for a table that cannot be swapped; nil where nothing
-// hangs on it.
-func Refuse(name bucketload.TableName, dependents []string) error {
-	if len(dependents) == 0 {
-		return nil
+// take runs statements that lock. All waits behind the first come, together,
+// to half of what a waiting backend needs to find a deadlock: one that waits
+// for us while we wait for it is let through, and loses nothing.
+func (s *swap) take(ctx context.Context, locks []string) error {
+	patience := max(1, s.load.LockTimeout/time.Millisecond)
+	var deadlock int64 // milliseconds
+	if err := s.tx.QueryRow(ctx, `SELECT setting::bigint FROM pg_settings WHERE name = 'deadlock_timeout'`).Scan(&deadlock); err != nil {
+		return err
 	}
-	return &bucketload.Error{Op: "swap", Code: bucketload.CodeDependents,
-		Message: fmt.Sprintf("%s cannot be swapped, these would stay on the old table or be lost: %s", name, strings.Join(dependents, "; ")),
-		Hint:    "drop them before the load and make them again after it, or load into another table with --table"}
+	for i, lock := range locks {
+		if i == 1 {
+			patience = min(patience, max(1, time.Duration(deadlock)/2/time.Duration(len(locks))))
+		}
+		if err := s.exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", patience), lock); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// followers reads what follows the live table with every name in full.
+func (s *swap) followers(ctx context.Context, live *Live) (list []follower, err error) {
+	var path string
+	if err := s.tx.QueryRow(ctx, `SELECT current_setting('search_path')`).Scan(&path); err != nil {
+		return nil, err
+	}
+	if err := s.exec(ctx, "SET LOCAL search_path = ''"); err != nil {
+		return nil, err
+	}
+	if list, err = followers(ctx, s.tx, live.OID); err != nil {
+		return nil, err
+	}
+	_, err = s.tx.Exec(ctx, `SELECT set_config('search_path', $1, true)`, path)
+	return list, err
+}
+
+// takeOff reads what follows the live table, and takes off it what cannot stay
+// on the backup.
+func (s *swap) takeOff(ctx context.Context, live *Live) ([]follower, error) {
+	following, err := s.followers(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range following {
+		if f.Off != "" {
+			if err := s.exec(ctx, f.Off); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return following, nil
+}
+
+// Validate runs a statement that a swap left for later, in a transaction of
+// its own: writers go on meanwhile. No lock is waited for longer than patience.
+func Validate(ctx context.Context, tx pgx.Tx, statement string, patience time.Duration) error {
+	_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; %s", max(1, patience/time.Millisecond), statement))
+	return bucketload.DatabaseError("swap", err)
+}
+
+// CheckReferences is an error where rows of other tables, or of its own, refer
+// to rows that the run's staging table lacks: the foreign key would fail once
+// it is the live one.
+func CheckReferences(ctx context.Context, q Queryer, load *bucketload.Load, run string) error {
+	live, err := Inspect(ctx, q, load.Table)
+	if err != nil || live == nil {
+		return err
+	}
+	following, err := followers(ctx, q, live.OID)
+	if err != nil {
+		return err
+	}
+	for _, f := range following {
+		if f.Check == "" {
+			continue
+		}
+		var broken bool
+		sql := strings.ReplaceAll(f.Check, "{staging}", Quote(bucketload.StagingTable(run)))
+		if err := q.QueryRow(ctx, sql).Scan(&broken); err != nil {
+			return bucketload.DatabaseError("check", err)
+		}
+		if broken {
+			return &bucketload.Error{Op: "check", Code: bucketload.CodeCheck,
+				Message: fmt.Sprintf("%s refers to rows that the new %s lacks", f.What, load.Table),
+				Hint:    "load what they refer to, delete them, or drop the foreign key; to see whether there is one: " + sql}
+		}
+	}
+	return nil
 }
 
 // defaultGrants gives a new table what ALTER DEFAULT PRIVILEGES gives in its

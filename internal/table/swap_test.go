@@ -35,7 +35,7 @@ const rich = `
 		CHECK (length(name) < 100),
 		UNIQUE NULLS NOT DISTINCT (name, {c}) INCLUDE (amount),
 		CONSTRAINT apart EXCLUDE USING gist (during WITH &&) WITH (fillfactor = 80)
-	) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, toast.autovacuum_enabled = off);
+	) USING heap2 WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, toast.autovacuum_enabled = off) TABLESPACE {space};
 	CREATE INDEX ON {t} (name text_pattern_ops DESC NULLS LAST) WHERE amount > 0;
 	CREATE UNIQUE INDEX "Unique; drop table x" ON {t} (lower({c}), id);
 	CREATE INDEX {i} ON {t} USING gin (tags) WITH (fastupdate = off);
@@ -46,6 +46,7 @@ const rich = `
 	ALTER TABLE {t} ALTER name SET STORAGE EXTERNAL, ALTER {c} SET COMPRESSION pglz, ALTER {c} SET STATISTICS 500, ALTER amount SET (n_distinct = -0.5),
 		CLUSTER ON "Unique; drop table x", REPLICA IDENTITY FULL;
 	ALTER TABLE {t} OWNER TO {owner};
+	GRANT USAGE ON SCHEMA databackup TO {owner}; -- its foreign keys work as the owner, on the backup too
 	ALTER STATISTICS {s} OWNER TO {owner};
 	ALTER STATISTICS st OWNER TO {owner};
 	GRANT SELECT ON {t} TO PUBLIC;
@@ -58,6 +59,36 @@ const rich = `
 	COMMENT ON INDEX {i} IS 'an index';
 	COMMENT ON CONSTRAINT "Positive ""amount""" ON {t} IS 'a constraint';
 	COMMENT ON STATISTICS {s} IS 'statistics';
+	COMMENT ON INDEX apart IS 'the index of a constraint';
+	ALTER STATISTICS st SET STATISTICS 77;
+	CREATE INDEX elsewhere ON {t} (amount) TABLESPACE {space};
+	ALTER TABLE {t} ADD parent int CONSTRAINT "the parent's" REFERENCES {t} ON DELETE SET NULL;
+	CREATE TABLE public.child (a int CONSTRAINT "its ""parent""" REFERENCES {t} ON UPDATE CASCADE DEFERRABLE, b int REFERENCES {t}, c int);
+	ALTER TABLE public.child ADD CONSTRAINT later FOREIGN KEY (c) REFERENCES {t} NOT VALID;
+	COMMENT ON CONSTRAINT "its ""parent""" ON public.child IS 'a key';
+	CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+	CREATE TRIGGER "on insert;" BEFORE INSERT OR UPDATE OF name, {c} ON {t} FOR EACH ROW WHEN (NEW.name <> 'x') EXECUTE FUNCTION public.touch('a', '''');
+	CREATE TRIGGER whole AFTER DELETE ON {t} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION public.touch();
+	CREATE CONSTRAINT TRIGGER late AFTER INSERT ON {t} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.touch();
+	ALTER TABLE {t} DISABLE TRIGGER whole, ENABLE ALWAYS TRIGGER late, ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+	COMMENT ON TRIGGER whole ON {t} IS 'a trigger';
+	CREATE POLICY "all; of them" ON {t} USING (name <> 'secret') WITH CHECK (EXISTS (SELECT FROM {t} o WHERE o.id < 10));
+	CREATE POLICY part ON {t} AS RESTRICTIVE FOR UPDATE TO {reader}, {writer} USING ({c} IS NULL);
+	COMMENT ON POLICY part ON {t} IS 'a policy';
+	CREATE VIEW public.bare AS SELECT * FROM {t};
+	CREATE VIEW public."Of; it" (n, m) WITH (security_barrier, security_invoker = true) AS SELECT x.{c}, count(*) FROM {t} x JOIN public.other o ON o.id = x.other GROUP BY x.id;
+	CREATE VIEW public.checked AS SELECT id, name FROM {t} WHERE id < 1000 WITH LOCAL CHECK OPTION;
+	CREATE VIEW public.upper AS SELECT b.id, json_agg(row_to_json(t)) FROM public.bare b, {t} t, public."Of; it" GROUP BY b.id;
+	CREATE MATERIALIZED VIEW public.kept AS SELECT id FROM public.upper;
+	CREATE FUNCTION public.of_view(public.bare) RETURNS int LANGUAGE sql AS 'SELECT 1';
+	CREATE TRIGGER instead INSTEAD OF INSERT ON public.bare FOR EACH ROW EXECUTE FUNCTION public.touch();
+	CREATE RULE also AS ON UPDATE TO public.bare DO INSTEAD NOTHING;
+	ALTER VIEW public.bare ALTER id SET DEFAULT 7;
+	ALTER VIEW public.checked OWNER TO {owner};
+	GRANT SELECT, INSERT ON public.bare TO {reader} WITH GRANT OPTION;
+	GRANT SELECT (id) ON public.checked TO PUBLIC;
+	COMMENT ON VIEW public.bare IS 'a view';
+	COMMENT ON COLUMN public.bare.id IS 'a column of a view';
 	INSERT INTO {t} (name, amount, tags, during, other) VALUES ('live', 1, '{1,2}', '[1,2)', 1);`
 
 // hostile are names that are only names.
@@ -69,12 +100,15 @@ var hostile = map[string]struct{ schema, table, column, index string }{
 }
 
 func testSwapKeepsEverything(t *testing.T, d *db) {
+	space := fmt.Sprintf("space_%d", ids.Add(1))
+	d.run(`SET allow_in_place_tablespaces = on; CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler`)
+	d.run(`CREATE TABLESPACE ` + space + ` LOCATION ''`)
 	for what, names := range hostile {
 		d.empty()
 		name := bucketload.TableName{Schema: names.schema, Name: names.table}
 		quoted := func(name string) string { return pgx.Identifier{name}.Sanitize() }
 		d.run("CREATE SCHEMA IF NOT EXISTS " + quoted(names.schema) + "; SET search_path = " + quoted(names.schema))
-		d.run(strings.NewReplacer("{t}", table.Quote(name), "{c}", quoted(names.column), "{i}", quoted(names.index), "{s}", quoted(names.index),
+		d.run(strings.NewReplacer("{t}", table.Quote(name), "{c}", quoted(names.column), "{i}", quoted(names.index), "{s}", quoted(names.index), "{space}", space,
 			"{owner}", d.role("owner"), "{reader}", d.role("reader"), "{writer}", d.role("writer")).Replace(rich))
 		if d.major >= 18 {
 			d.run("ALTER TABLE " + table.Quote(name) + ` ADD virtual int GENERATED ALWAYS AS (other + 1) VIRTUAL, ADD CONSTRAINT "has amount" NOT NULL amount`)
@@ -236,9 +270,9 @@ func testSwapRefuses(t *testing.T, d *db) {
 	d.run(`CREATE VIEW on_backup AS SELECT * FROM databackup.t`)
 	r.replaces = true
 	try("a backup that is in use", r, bucketload.CodeDependents, "older backup databackup.t cannot be dropped", "view on_backup depends on table databackup.t")
-	d.run(`DROP VIEW on_backup; CREATE VIEW late AS SELECT * FROM t`)
-	try("a view made during the run", r, bucketload.CodeDependents, "view late")
-	d.run(`DROP VIEW late; CREATE INDEX late ON t (a)`)
+	d.run(`DROP VIEW on_backup; CREATE MATERIALIZED VIEW late AS SELECT * FROM t`)
+	try("a view made during the run", r, bucketload.CodeDependents, "materialized view late")
+	d.run(`DROP MATERIALIZED VIEW late; CREATE INDEX late ON t (a)`)
 	try("an index made during the run", r, bucketload.CodeDependents, `index "late"`)
 	d.run(`DROP INDEX late; DROP TABLE ` + table.Quote(bucketload.StagingTable(r.id)))
 	try("staging is gone", r, bucketload.CodeConflict, "is gone")
@@ -292,7 +326,7 @@ func testSwapDoesNotWait(t *testing.T, d *db) {
 	}
 	d.same("nothing changed", d.everything(), all)
 	blockers, err := table.Blockers(t.Context(), d.Conn, load.Table)
-	if pid := fmt.Sprintf("pid %d (", reader.PgConn().PID()); err != nil || len(blockers) != 1 || !strings.HasPrefix(blockers[0], pid) {
+	if pid := fmt.Sprintf("pid %d (", reader.PgConn().PID()); err != nil || len(blockers) != 1 || !strings.HasPrefix(blockers[0], pid) || !strings.HasSuffix(blockers[0], ": BEGIN; SELECT * FROM t)") {
 		t.Errorf("blockers %v, %v; want %s", blockers, err, pid)
 	}
 	reader.run(`COMMIT`)

@@ -37,6 +37,9 @@ func TestOnPostgres(t *testing.T) {
 		{"BuildError", testBuildError},
 		{"SwapKeepsEverything", testSwapKeepsEverything},
 		{"SwapIdentity", testSwapIdentity},
+		{"FollowersFit", testFollowersFit},
+		{"References", testReferences},
+		{"SwapBesideOthers", testSwapBesideOthers},
 		{"FirstSwap", testFirstSwap},
 		{"ChangedDefinitions", testChangedDefinitions},
 		{"SwapNames", testSwapNames},
@@ -169,7 +172,7 @@ func (r *run) prepare() error {
 			}
 		}
 	}
-	if err := r.tx(func(tx pgx.Tx) error { return table.CreateStaging(ctx, tx, r.id, table.Carry(wanted, live)) }); err != nil {
+	if err := r.tx(func(tx pgx.Tx) error { return table.CreateStaging(ctx, tx, r.id, table.Carry(wanted, live), live) }); err != nil {
 		return err
 	}
 	if r.rows != "" {
@@ -206,6 +209,13 @@ func (r *run) do() *table.Backup {
 	if err != nil {
 		r.Fatal(err)
 	}
+	if backup != nil {
+		for _, statement := range backup.Validate {
+			if err := r.tx(func(tx pgx.Tx) error { return table.Validate(r.Context(), tx, statement, time.Second) }); err != nil {
+				r.Fatal(err)
+			}
+		}
+	}
 	return backup
 }
 
@@ -224,7 +234,23 @@ func (d *db) catalog(name bucketload.TableName) []string {
 			FROM pg_index WHERE indrelid = $1`,
 		`SELECT pg_get_statisticsobjdef(oid) || ' owner ' || stxowner::regrole || coalesce(' comment ' || obj_description(oid, 'pg_statistic_ext'), '')
 			FROM pg_statistic_ext WHERE stxrelid = $1`,
-		`SELECT format('owner %s replica %s comment %s', relowner::regrole, relreplident, obj_description(oid, 'pg_class')) FROM pg_class WHERE oid = $1`,
+		`SELECT format('owner %s replica %s security %s %s method %s space %s comment %s', relowner::regrole, relreplident, relrowsecurity, relforcerowsecurity, relam, reltablespace,
+			obj_description(oid, 'pg_class')) FROM pg_class WHERE oid = $1`,
+		`SELECT format('index %s space %s', c.oid::regclass, reltablespace) FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = $1`,
+		`SELECT format('%s target %s', stxname, stxstattarget) FROM pg_statistic_ext WHERE stxrelid = $1`,
+		`SELECT format('trigger %s %s comment %s', pg_get_triggerdef(oid), tgenabled, obj_description(oid, 'pg_trigger')) FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal`,
+		`SELECT format('policy %s %s %s %s using %s check %s comment %s', polname, polcmd, polpermissive, polroles::regrole[], pg_get_expr(polqual, polrelid),
+			pg_get_expr(polwithcheck, polrelid), obj_description(oid, 'pg_policy')) FROM pg_policy WHERE polrelid = $1`,
+		`SELECT format('referred to by %s of %s: %s valid %s comment %s', conname, conrelid::regclass, pg_get_constraintdef(oid), convalidated, obj_description(oid, 'pg_constraint'))
+			FROM pg_constraint WHERE confrelid = $1`,
+		// Views that read it, and those that read these: they keep their oid.
+		`WITH RECURSIVE v(oid) AS (
+			SELECT ev_class FROM pg_depend JOIN pg_rewrite r ON r.oid = objid WHERE classid = 'pg_rewrite'::regclass AND refobjid = $1 AND ev_class <> $1
+			UNION SELECT ev_class FROM v JOIN pg_depend ON refobjid = v.oid JOIN pg_rewrite r ON r.oid = objid WHERE classid = 'pg_rewrite'::regclass)
+			SELECT format('view %s %s %s options %s owner %s acl %s comment %s: %s', c.oid, c.oid::regclass, relkind, reloptions, relowner::regrole, relacl, obj_description(c.oid, 'pg_class'),
+				pg_get_viewdef(c.oid)) || array(SELECT row(attname, format_type(atttypid, atttypmod), attacl, col_description(attrelid, attnum)) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0)::text
+				|| array(SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t WHERE tgrelid = c.oid)::text || array(SELECT pg_get_ruledef(r.oid) FROM pg_rewrite r WHERE ev_class = c.oid)::text
+			FROM v JOIN pg_class c USING (oid)`,
 		`SELECT 'option ' || o FROM pg_class, unnest(reloptions) o WHERE oid = $1`,
 		`SELECT 'toast option ' || o FROM pg_class c JOIN pg_class t ON t.oid = c.reltoastrelid, unnest(t.reloptions) o WHERE c.oid = $1`,
 		`SELECT format('grant %s to %s %s', privilege_type, grantee::regrole, is_grantable) FROM pg_class, aclexplode(coalesce(relacl, acldefault('r', relowner))) WHERE oid = $1`,

@@ -1,0 +1,121 @@
+package table_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/table"
+)
+
+// A follower needs the columns that it uses, of the same types; one that names
+// columns by their place needs all of them where they were.
+func testFollowersFit(t *testing.T, d *db) {
+	a, b, c := bucketload.Column{Name: "a", Type: "integer"}, bucketload.Column{Name: "b", Type: "integer"}, bucketload.Column{Name: "c", Type: "text"}
+	for _, test := range []struct {
+		sql     string
+		columns []bucketload.Column
+		want    string // why not; "": it follows
+	}{
+		{"CREATE VIEW v AS SELECT a FROM t", []bucketload.Column{c, b, a}, ""},
+		{"CREATE VIEW v AS SELECT a FROM t", []bucketload.Column{a}, ""},
+		{"CREATE VIEW v AS SELECT a FROM t", []bucketload.Column{b, c}, `view v needs column "a", which the new table lacks`},
+		{"CREATE VIEW v AS SELECT count(a) FROM t", []bucketload.Column{{Name: "a", Type: "bigint"}}, `which would be bigint and not integer`},
+		{"CREATE VIEW v AS SELECT x, y FROM t AS q(x, y)", []bucketload.Column{a, b, c}, ""},
+		{"CREATE VIEW v AS SELECT x, y FROM t AS q(x, y)", []bucketload.Column{b, a, c}, "view v names columns by their place"},
+		{"CREATE POLICY p ON t USING (c <> '')", []bucketload.Column{a, b}, `policy p needs column "c"`},
+		{"ALTER TABLE t ADD UNIQUE (b); CREATE TABLE child (b int REFERENCES t (b))", []bucketload.Column{a, c}, `foreign key child_b_fkey of child needs column "b"`},
+	} {
+		d.run(`BEGIN; CREATE TABLE t (a int, b int, c text); ` + test.sql)
+		live, err := table.Inspect(t.Context(), d.Conn, named("t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var columns []table.Column
+		for _, c := range test.columns {
+			columns = append(columns, table.Column{Name: c.Name, Type: c.Type})
+		}
+		err = live.Unfit(named("t"), columns)
+		if test.want == "" && err != nil {
+			t.Errorf("%s: %v", test.sql, err)
+		}
+		if test.want != "" {
+			refused(t, err, bucketload.CodeDependents, test.want)
+		}
+		d.run(`ROLLBACK`)
+	}
+	canonical, err := table.Canonical(t.Context(), d.Conn, []table.Column{{Type: "int"}, {Type: "decimal(8,2)"}, {Type: "varchar(3)[]"}, {Type: "timestamptz(3)"}})
+	if err != nil || canonical[0].Type != "integer" || canonical[1].Type != "numeric(8,2)" || canonical[2].Type != "character varying(3)[]" || canonical[3].Type != "timestamp(3) with time zone" {
+		t.Errorf("%+v, %v", canonical, err)
+	}
+}
+
+// A view reads the new rows after the swap, whatever order its columns have.
+// Rows that others refer to must be there.
+func testReferences(t *testing.T, d *db) {
+	d.run(`CREATE TABLE t (a int PRIMARY KEY, b text, parent int REFERENCES t); CREATE VIEW v AS SELECT b, a FROM t; CREATE VIEW vv AS SELECT upper(b) AS b FROM v;
+		CREATE TABLE child (a int REFERENCES t); INSERT INTO t VALUES (1, 'old'), (2, 'old'); INSERT INTO child VALUES (2), (NULL)`)
+	load := &bucketload.Load{Key: "t", Table: named("t"), Columns: []bucketload.Column{{Name: "parent", Type: "int"}, {Name: "b", Type: "text"}, {Name: "a", Type: "int"}}}
+	for _, test := range []struct{ rows, want string }{
+		{`INSERT INTO {staging} (a, b) VALUES (1, 'new')`, "foreign key child_a_fkey of child"},
+		{`INSERT INTO {staging} (a, b, parent) VALUES (2, 'new', 1)`, "foreign key t_parent_fkey of t"},
+		{`INSERT INTO {staging} (a, b, parent) VALUES (2, 'new', 2)`, ""},
+	} {
+		r := d.newRun(load, test.rows)
+		if err := r.prepare(); err != nil {
+			t.Fatal(err)
+		}
+		err := table.CheckReferences(t.Context(), d.Conn, load, r.id)
+		if test.want != "" {
+			refused(t, err, bucketload.CodeCheck, test.want, "lacks")
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.swap(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := d.lines(`SELECT b FROM v UNION ALL SELECT b FROM vv`); !slices.Equal(got, []string{"new", "NEW"}) {
+		t.Errorf("the views see %v", got)
+	}
+	if _, err := d.Exec(t.Context(), `INSERT INTO child VALUES (1)`); state(err) != "23503" {
+		t.Errorf("the key takes what the new table lacks: %v", err)
+	}
+}
+
+// What the documentation says of others: a snapshot older than the load sees no
+// row of the new table, and rows written to the table during a load are in the
+// backup.
+func testSwapBesideOthers(t *testing.T, d *db) {
+	d.run(`CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE VIEW v AS SELECT a FROM t`)
+	r := d.newRun(&bucketload.Load{Table: named("t")}, `INSERT INTO {staging} VALUES (2)`)
+	old := connect(t, d.dsn)
+	tx, err := old.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT 1`); err != nil { // its snapshot, and no lock
+		t.Fatal(err)
+	}
+	if err := r.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	d.run(`INSERT INTO t VALUES (3)`)
+	if _, err := r.swap(); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := tx.QueryRow(t.Context(), `SELECT count(*) FROM t`).Scan(&n); err != nil || n != 0 {
+		t.Errorf("the older snapshot sees %d rows, %v", n, err)
+	}
+	if got := d.lines(`SELECT a::text FROM databackup.t ORDER BY a`); !slices.Equal(got, []string{"1", "3"}) {
+		t.Errorf("backup %v", got)
+	}
+	if got := d.lines(`SELECT a::text FROM v`); !slices.Equal(got, []string{"2"}) {
+		t.Errorf("view %v", got)
+	}
+}

@@ -1,0 +1,123 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bucketload/bucketload"
+)
+
+// InPlace says whether the load replaces the rows of the live table and not
+// the table.
+func InPlace(load *bucketload.Load, live *Live) bool {
+	return load.InPlace && load.Mode == bucketload.ModeReplace && live != nil
+}
+
+// FitsInPlace is an error where the live table cannot take the rows of a table
+// of these columns as they are, or where deleting its rows would change others.
+func FitsInPlace(ctx context.Context, q Queryer, load *bucketload.Load, live *Live, columns []Column) error {
+	for _, c := range columns {
+		was := find(live.Columns, c.Name)
+		switch {
+		case was == nil:
+			return &bucketload.Error{Op: "prepare", Code: bucketload.CodeNewColumn, Column: c.Name,
+				Message: fmt.Sprintf("%s has no column %q, and replace: in_place changes its rows only", load.Table, c.Name),
+				Hint:    fmt.Sprintf("add it: %s; or write replace: swap", AddColumnSQL(load.Table, c))}
+		case was.Type != c.Type:
+			return &bucketload.Error{Op: "prepare", Code: bucketload.CodeDependents, Column: c.Name,
+				Message: fmt.Sprintf("column %q of %s is %s and would have to be %s, and replace: in_place changes its rows only", c.Name, load.Table, was.Type, c.Type),
+				Hint:    fmt.Sprintf("write type: %s, or replace: swap", was.Type)}
+		}
+	}
+	var user string
+	var may bool
+	if err := q.QueryRow(ctx, `SELECT current_user, has_table_privilege($1::oid, 'SELECT') AND has_table_privilege($1::oid, 'INSERT') AND has_table_privilege($1::oid, 'DELETE')`,
+		live.OID).Scan(&user, &may); err != nil {
+		return bucketload.DatabaseError("plan", err)
+	}
+	if !may {
+		return &bucketload.Error{Op: "plan", Code: bucketload.CodeAccess, Message: fmt.Sprintf("role %q may not replace the rows of %s", user, load.Table),
+			Hint: fmt.Sprintf("GRANT SELECT, INSERT, DELETE ON %s TO %s", Quote(load.Table), quote(user))}
+	}
+	var key string
+	err := q.QueryRow(ctx, `SELECT quote_ident(conname) || ' of ' || conrelid::regclass FROM pg_constraint
+		WHERE confrelid = $1 AND conrelid <> $1 AND contype = 'f' AND confdeltype IN ('c', 'n', 'd') ORDER BY 1 LIMIT 1`, live.OID).Scan(&key)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return bucketload.DatabaseError("plan", err)
+	}
+	return &bucketload.Error{Op: "prepare", Code: bucketload.CodeDependents,
+		Message: fmt.Sprintf("deleting the rows of %s would delete or change others by the foreign key %s", load.Table, key),
+		Hint:    "write replace: swap, which the foreign key follows"}
+}
+
+// judges says whether a step finds rows that the table must not have. The
+// others are of no use to rows that only pass through.
+func (s Step) judges() bool {
+	switch {
+	case strings.HasPrefix(s.Key, "statistics"), strings.HasPrefix(s.Definition, "FOREIGN KEY "):
+		return false
+	case strings.HasPrefix(s.Key, "index"):
+		return strings.Contains(s.SQL, "CREATE UNIQUE INDEX ")
+	}
+	return true
+}
+
+// ReplaceRows puts the rows of the run's staging table in the place of those
+// of the live one, inside tx and without committing, and drops staging: until
+// the commit readers see the old rows. Writers wait for it. Triggers, foreign
+// keys and identities work as in any DELETE and INSERT; deferrable constraints
+// are judged at the commit. filled are the columns that the load fills: an
+// identity that it does not goes on by itself.
+//
+// It is an error where the live table ends with other rows than staging has: a
+// trigger or a rule has left some out. Row level security that would hide rows
+// is one too.
+func ReplaceRows(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, filled []string) error {
+	staging, live := Quote(bucketload.StagingTable(run)), Quote(load.Table)
+	columns, err := Columns(ctx, tx, bucketload.StagingTable(run))
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, c := range columns {
+		if !c.Generated && (c.Identity == "" || slices.Contains(filled, c.Name)) {
+			names = append(names, c.Name)
+		}
+	}
+	list := quoteAll(names)
+	insert := "INSERT INTO " + live + " (" + list + ") OVERRIDING SYSTEM VALUE SELECT " + list + " FROM " + staging
+	for _, sql := range []string{
+		fmt.Sprintf("SET LOCAL lock_timeout = %d", max(1, load.LockTimeout/time.Millisecond)),
+		"SET LOCAL row_security = off",
+		"LOCK TABLE " + live + " IN EXCLUSIVE MODE",
+		"SET CONSTRAINTS ALL DEFERRED",
+		"DELETE FROM " + live,
+		insert,
+	} {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return bucketload.DatabaseError("swap", fmt.Errorf("%w (in: %s)", err, sql))
+		}
+	}
+	want, err := Count(ctx, tx, bucketload.StagingTable(run))
+	if err != nil {
+		return err
+	}
+	if got, err := Count(ctx, tx, load.Table); err != nil || got != want {
+		if err != nil {
+			return err
+		}
+		return &bucketload.Error{Op: "swap", Code: bucketload.CodeCheck,
+			Message: fmt.Sprintf("%s would have %d rows in the place of %d: a trigger or a rule changes what is inserted or deleted", load.Table, got, want),
+			Hint:    "look at its triggers and rules, or write replace: swap; nothing was changed"}
+	}
+	return DropStaging(ctx, tx, run)
+}
