@@ -41,6 +41,10 @@ fuzz: ## run every fuzz target for FUZZTIME, 20s by itself
 		for f in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz'); do \
 			go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$pkg" || exit 1; done; done
 
+.PHONY: bench
+bench: ## measure what loads cost, beside other programs, and write docs/benchmarks.md; BENCHFLAGS=-quick for a part
+	go run ./bench $(BENCHFLAGS)
+
 .PHONY: versitygw
 versitygw: ## install the second S3 server that the tests use where it is found
 	go install $(VERSITYGW)

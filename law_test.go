@@ -26,6 +26,7 @@ func TestImportLaw(t *testing.T) {
 		"internal/lambda":        nil,
 		"deploy/aws":             nil, // tests only
 		"judges":                 nil, // tests only
+		"bench":                  {"internal/temp"},
 		"internal/temp":          nil,
 		"internal/temp/fetch":    {"internal/temp"},
 		"internal/temp/temptest": {"internal/temp"},

@@ -39,7 +39,7 @@ func (d docker) start(ctx context.Context, o PostgresOptions) (*Postgres, error)
 	name := "bucketload-" + strings.ToLower(rand.Text()[:12])
 	p := &Postgres{port: port, password: rand.Text(), stop: "docker stop " + name}
 	cmd := exec.Command("docker", append([]string{"run", "--rm", "--name", name, "--stop-signal", "SIGINT",
-		"-e", "POSTGRES_PASSWORD", "-p", "127.0.0.1:" + strconv.Itoa(port) + ":5432", d.image}, options...)...)
+		"-e", "POSTGRES_PASSWORD", "-p", "127.0.0.1:" + strconv.Itoa(port) + ":5432", d.image}, o.arguments()...)...)
 	cmd.Env = append(cmd.Environ(), "POSTGRES_PASSWORD="+p.password) // not on the command line, which all can see
 	cmd.SysProcAttr = owner{}.attributes(o.KeepRunning)
 	var out bytes.Buffer

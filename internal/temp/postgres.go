@@ -33,6 +33,7 @@ type PostgresOptions struct {
 	KeepRunning bool      // the server outlives this process; see StopCommand
 	Offline     bool      // use what is installed or cached: no Docker, no download
 	Log         io.Writer // says what takes a while (a download); nil for silence
+	Settings    []string  // name=value; they go over the temporary server's own
 }
 
 // Postgres is a running temporary server. It listens on 127.0.0.1 only, with a
@@ -112,10 +113,17 @@ func (p *Postgres) Stop() error {
 	return os.RemoveAll(p.dir)
 }
 
-// options are the server's settings: durability is given up for speed.
-var options = []string{
-	"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
-	"-c", "max_wal_size=4GB", "-c", "shared_buffers=128MB", "-c", "max_connections=100", "-c", "jit=off",
+// arguments are the server's settings: durability is given up for speed. Of two
+// of a name the server takes the last.
+func (o PostgresOptions) arguments() []string {
+	var args []string
+	for _, setting := range append([]string{
+		"fsync=off", "synchronous_commit=off", "full_page_writes=off",
+		"max_wal_size=4GB", "shared_buffers=128MB", "max_connections=100", "jit=off",
+	}, o.Settings...) {
+		args = append(args, "-c", setting)
+	}
+	return args
 }
 
 // installation is a directory of Postgres binaries.
@@ -147,7 +155,7 @@ func (i installation) start(ctx context.Context, o PostgresOptions) (*Postgres, 
 		return nil, err
 	}
 	p := &Postgres{dir: dir, password: rand.Text()}
-	if err := i.run(ctx, p, owner, o.KeepRunning); err != nil {
+	if err := i.run(ctx, p, owner, o); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	p.stop = fmt.Sprintf("kill -INT %d", p.PID())
@@ -155,7 +163,7 @@ func (i installation) start(ctx context.Context, o PostgresOptions) (*Postgres, 
 }
 
 // run creates the database in p.dir and starts its server.
-func (i installation) run(ctx context.Context, p *Postgres, owner owner, keep bool) error {
+func (i installation) run(ctx context.Context, p *Postgres, owner owner, o PostgresOptions) error {
 	data, password := filepath.Join(p.dir, "data"), filepath.Join(p.dir, "password")
 	if err := os.WriteFile(password, []byte(p.password), 0o600); err != nil {
 		return err
@@ -184,8 +192,8 @@ func (i installation) run(ctx context.Context, p *Postgres, owner owner, keep bo
 		return err
 	}
 	cmd := exec.Command(filepath.Join(i.bin, "postgres"), append([]string{"-D", data, "-c", "listen_addresses=127.0.0.1",
-		"-c", "port=" + strconv.Itoa(p.port), "-c", "unix_socket_directories="}, options...)...)
-	i.prepare(cmd, p.dir, owner, keep)
+		"-c", "port=" + strconv.Itoa(p.port), "-c", "unix_socket_directories="}, o.arguments()...)...)
+	i.prepare(cmd, p.dir, owner, o.KeepRunning)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	if p.child, err = startChild(cmd); err != nil {
 		return err
