@@ -58,7 +58,7 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.From, "from", nil, "where the files are: s3://bucket/prefix/, a glob, a directory (repeatable)")
 	flags.StringArrayVar(&f.Exclude, "exclude", nil, "files to leave out, a glob (repeatable)")
 	flags.StringArrayVar(&f.Column, "column", nil, "a column, as name=source:type:null values (repeatable)")
-	flags.StringArrayVar(&f.Set, "set", nil, "any key of the table in the configuration, as path=value (repeatable)")
+	flags.Var((*settings)(&f.Set), "set", "any key of the table in the configuration, as path=value (repeatable)")
 	for _, s := range config.ScalarFlags() {
 		flag := flags.VarPF(&scalar{path: s.Path, kind: s.Kind, set: &f.Set}, s.Name, "", s.Usage)
 		if s.Kind == "bool" {
@@ -70,6 +70,17 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 // registerLimit is for the commands that load or show what a load would do.
 func (f *loadFlags) registerLimit(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.limitFiles, "limit-files", 0, "a trial: load this many files into staging, report, swap nothing")
+}
+
+// settings are those of --set. Other flags add to them, so that the last one on
+// the command line wins; a flag of a library's own would begin anew.
+type settings []string
+
+func (s *settings) String() string { return "" }
+func (s *settings) Type() string   { return "stringArray" }
+func (s *settings) Set(v string) error {
+	*s = append(*s, v)
+	return nil
 }
 
 // scalar is a flag that stands for --set path=value.
