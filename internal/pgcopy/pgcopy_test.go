@@ -124,10 +124,10 @@ func TestRefuse(t *testing.T) {
 		{with(dateColumn, func(c *Column) { c.Format = []string{"YYYY-MM-DD HH24:MI"} }), "2022-01-01 00:01", bucketload.CodeValue,
 			`"2022-01-01 00:01" has a time of day, and date would lose it`, "type: timestamp"},
 		{varchar, "äöüß", bucketload.CodeValue, "the value has 4 characters, character varying(3) takes 3", "type: text"},
-		{textColumn, "a\xffb", bucketload.CodeUTF8, "the value is not UTF-8", "iconv"},
-		{textColumn, "long enough \x00 for words", bucketload.CodeNUL, "the value has a NUL byte, which Postgres text cannot hold", "tr -d"},
-		{otherColumn, "\xc3\x28", bucketload.CodeUTF8, "the value is not UTF-8", "iconv"},
-		{varchar, "\xed\xa0\x80", bucketload.CodeUTF8, "the value is not UTF-8", "iconv"},
+		{textColumn, "a\xffb", bucketload.CodeUTF8, "the value is not UTF-8", "bytea"},
+		{textColumn, "long enough \x00 for words", bucketload.CodeNUL, "the value has a NUL byte, which Postgres text cannot hold", "bytea"},
+		{otherColumn, "\xc3\x28", bucketload.CodeUTF8, "the value is not UTF-8", "bytea"},
+		{varchar, "\xed\xa0\x80", bucketload.CodeUTF8, "the value is not UTF-8", "bytea"},
 		{numericColumn, strings.Repeat("x", 500), bucketload.CodeValue, "the value is not numeric", "null_if"},
 	}
 	for _, test := range tests {

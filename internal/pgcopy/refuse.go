@@ -96,10 +96,10 @@ func (c *column) refuse(f fault, value []byte) *bucketload.Error {
 		e.Hint = "keep it: " + c.set("type: timestamp")
 	case notUTF8:
 		e.Code, e.Message = bucketload.CodeUTF8, "the value is not UTF-8"
-		e.Hint = "convert the file to UTF-8, for example with iconv"
+		e.Hint = "mend the file; or take type bytea, where it is binary"
 	case hasNUL:
 		e.Code, e.Message = bucketload.CodeNUL, "the value has a NUL byte, which Postgres text cannot hold"
-		e.Hint = "take the NUL bytes out of the file, for example with tr -d '\\000', or take type bytea and \\x"
+		e.Hint = "mend the file; or take type bytea, where it is binary"
 	}
 	return e
 }

@@ -236,6 +236,14 @@ func (r *reader) place(err error) *bucketload.Error {
 	if e.Line == 0 && r.rows != nil {
 		e.Line = r.rows.Line()
 	}
+	if _, ok := r.rows.(*decode.CSV); ok && e.Column != "" {
+		switch e.Code {
+		case bucketload.CodeUTF8:
+			e.Hint = "say which encoding it is, for example csv: {encoding: windows-1252}; or write csv: {invalid_utf8: replace} or strip"
+		case bucketload.CodeNUL:
+			e.Hint = "write csv: {nul: strip} or replace"
+		}
+	}
 	return &e
 }
 
