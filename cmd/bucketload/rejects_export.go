@@ -32,10 +32,12 @@ func (a *app) rejectsExportCommand() *cobra.Command {
 
 Formats:
   csv     uri, line, offset, column, code, message, value and raw, the row as it was
-  ndjson  the same, an object a line; raw that is not UTF-8 is in raw_base64
+  ndjson  the same, an object a line; raw that is no text is in raw_base64
   raw     the rows as they were below the header that they had, to be mended and
           loaded as files. Rows from files with other headers go to other files:
-          OUT, OUT-2, ...`,
+          OUT, OUT-2, ...
+
+Rows of files in other encodings are written as UTF-8.`,
 		Args: needArgs(1, 1, "one run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.reading(cmd.Context(), func(s *steps.Steps) error {
@@ -113,7 +115,8 @@ func exportCSV(ctx context.Context, s *steps.Steps, run string, w io.Writer) err
 		for _, text := range []string{r.Column, string(r.Code), r.Message, r.Value} {
 			field([]byte(text))
 		}
-		field(r.Raw)
+		_, row := steps.Texts(r)
+		field(row)
 		line[len(line)-1] = '\n'
 		_, err := w.Write(line)
 		return err
@@ -137,8 +140,8 @@ func exportNDJSON(ctx context.Context, s *steps.Steps, run string, w io.Writer) 
 			Raw       string          `json:"raw,omitempty"`
 			RawBase64 string          `json:"raw_base64,omitempty"`
 		}{r.URI, r.Line, r.Offset, r.Column, r.Code, r.Message, r.Hint, r.Value, r.Bytes, "", ""}
-		if utf8.Valid(r.Raw) {
-			row.Raw = string(r.Raw)
+		if _, text := steps.Texts(r); utf8.Valid(text) {
+			row.Raw = string(text)
 		} else {
 			row.RawBase64 = base64.StdEncoding.EncodeToString(r.Raw)
 		}
@@ -149,11 +152,12 @@ func exportNDJSON(ctx context.Context, s *steps.Steps, run string, w io.Writer) 
 // exportRaw writes a file for each header that the rejects had.
 func (a *app) exportRaw(ctx context.Context, s *steps.Steps, run, out string) error {
 	shapes := map[string]int{} // headers, and their numbers
-	key := func(shape *ledger.Shape) string {
-		return strings.Join(shape.Header, "\x00") + "\x00\x00" + string(shape.Raw)
+	key := func(r *ledger.Rejected) string {
+		header, _ := steps.Texts(r)
+		return strings.Join(r.Shape.Header, "\x00") + "\x00\x00" + string(header)
 	}
 	err := s.Ledger.Rejects(ctx, run, 0, func(r *ledger.Rejected) error {
-		if k := key(r.Shape); shapes[k] == 0 {
+		if k := key(r); shapes[k] == 0 {
 			shapes[k] = len(shapes) + 1
 		}
 		return nil
@@ -175,19 +179,20 @@ func (a *app) exportRaw(ctx context.Context, s *steps.Steps, run, out string) er
 			begun := false
 			return s.Ledger.Rejects(ctx, run, allRaw, func(r *ledger.Rejected) error {
 				switch {
-				case shapes[key(r.Shape)] != number:
+				case shapes[key(r)] != number:
 					return nil
 				case r.Cut():
 					cut++
 					return nil
 				}
+				header, row := steps.Texts(r)
 				if !begun {
 					begun = true
-					if err := writeLine(w, r.Shape.Raw); err != nil {
+					if err := writeLine(w, header); err != nil {
 						return err
 					}
 				}
-				return writeLine(w, r.Raw)
+				return writeLine(w, row)
 			})
 		})
 		if err != nil {

@@ -49,7 +49,9 @@ func (c *CSV) fill() error {
 func (c *CSV) discard() {
 	c.count(c.row)
 	copy(c.buf, c.buf[c.row:c.filled])
-	c.base += int64(c.row)
+	if c.base += int64(c.row); c.plain != nil {
+		c.plain.forget(c.base)
+	}
 	c.pos -= c.row
 	c.end -= c.row
 	c.filled -= c.row

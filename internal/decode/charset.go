@@ -71,14 +71,6 @@ func recoder(charset string) (transform.Transformer, bool) {
 	return marked{enc.NewDecoder()}, true
 }
 
-// recoded makes UTF-8 of what r has.
-func recoded(r io.Reader, charset string) io.Reader {
-	if t, _ := recoder(charset); t != nil {
-		return transform.NewReader(r, t)
-	}
-	return r
-}
-
 // registered gives an encoding by its name; nil where it is not known.
 func registered(charset string) encoding.Encoding {
 	enc, err := ianaindex.IANA.Encoding(charset)
@@ -132,14 +124,14 @@ func (c *CSV) decode() error {
 	if _, err := r.Discard(mark); err != nil {
 		return err
 	}
-	c.r = recoded(r, from)
-	if from != "utf-8" {
-		c.recoded, c.checks = true, true
+	if c.r = r; from != "utf-8" {
+		c.plain = recoded(r, from, int64(mark), 0)
+		c.r, c.checks = c.plain, true
 	}
 	if err := c.fill(); err != nil {
 		return err
 	}
-	if bytes.HasPrefix(c.buf[:c.filled], byteOrderMark) && !c.recoded {
+	if bytes.HasPrefix(c.buf[:c.filled], byteOrderMark) && c.plain == nil {
 		c.pos = len(byteOrderMark)
 		c.row, c.end = c.pos, max(c.end, c.pos)
 	}

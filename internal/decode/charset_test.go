@@ -92,7 +92,7 @@ func TestBadText(t *testing.T) {
 		{"not of the encoding", "shift_jis", "", "", "a,b\n\xff,c\nd,e\n", []string{"a|b", "!2 encoding \"\\xff,c\\n\"", "d|e"}, 0},
 		{"not of the encoding, replaced", "shift_jis", "replace", "", "\xff,c\n", []string{"\ufffd|c"}, 1},
 		{"half a character", "utf-16le", "", "", "a\x00,\x00\x3d\xd8\n\x00b\x00,\x00\x4a\xde\n\x00c\x00,\x00d\x00\n\x00e\x00,\x00f", []string{
-			"!1 encoding \"a,\\xff\\n\"", "!2 encoding \"b,\\xff\\n\"", "c|d", "!4 encoding \"e,\\xff\""}, 0},
+			`!1 encoding "a\x00,\x00=\xd8\n\x00"`, `!2 encoding "b\x00,\x00J\xde\n\x00"`, "c|d", `!4 encoding "e\x00,\x00f"`}, 0},
 		{"half a character, stripped", "utf-16le", "strip", "", "a\x00,\x00\x3d\xd8\n\x00", []string{"a|"}, 1},
 		{"NUL in UTF-16", "utf-16le", "", "replace", "a\x00,\x00\x00\x00\n\x00", []string{"a|\ufffd"}, 1},
 		{"in a row that is ragged", "", "replace", "", "a,b\n\xff\n", []string{"a|b", "!2 ragged \"\\xff\\n\""}, 0},

@@ -22,9 +22,8 @@ const (
 // Text:
 //
 //   - A byte order mark is proof of UTF-8, UTF-16 or UTF-32, whatever Encoding
-//     says. Other encodings are read as UTF-8, and Offset and Raw are of that
-//     text, without the mark; bytes that the encoding does not have are 0xFF in
-//     Raw, and an error of CodeEncoding or what InvalidUTF8 says. Invalid UTF-8
+//     says. Other encodings are read as UTF-8; bytes that the encoding does
+//     not have are an error of CodeEncoding or what InvalidUTF8 says. Invalid UTF-8
 //     and NUL bytes in UTF-8 itself are left to who takes the values, unless
 //     InvalidUTF8 and NUL say to replace or strip them.
 //   - Delimiter is looked for from the left: with "||", a|||b is a and |b.
@@ -103,15 +102,15 @@ type CSV struct {
 	open, at  int    // of a row that breaks: where the field begins, and where it breaks
 
 	names    []string
-	width    int    // fields of a row; 0: not known yet
-	measured bool   // by Measure
-	trailing bool   // rows have a delimiter after the last field
-	settled  bool   // trailing is found out
-	checks   bool   // rows are looked through for bytes to replace, strip or refuse
-	encoding string // as the mark or the dialect says
-	recoded  bool   // the file is not in UTF-8
-	sure     int64  // up to here, what is read as rows is no inside of quotes
-	reach    int    // lookAhead, or less
+	width    int       // fields of a row; 0: not known yet
+	measured bool      // by Measure
+	trailing bool      // rows have a delimiter after the last field
+	settled  bool      // trailing is found out
+	checks   bool      // rows are looked through for bytes to replace, strip or refuse
+	encoding string    // as the mark or the dialect says
+	plain    *recoding // of a file that is not in UTF-8
+	sure     int64     // up to here, what is read as rows is no inside of quotes
+	reach    int       // lookAhead, or less
 	replaced int64
 	begun    bool
 	err      error // final
@@ -186,12 +185,28 @@ func (c *CSV) Line() int64 {
 }
 
 // Offset is the byte of the plain file at which the last row began.
-func (c *CSV) Offset() int64 { return c.base + int64(c.row) }
+func (c *CSV) Offset() int64 {
+	if c.plain != nil {
+		return c.plain.plain(c.offset())
+	}
+	return c.offset()
+}
+
+// offset is Offset in the text, as UTF-8.
+func (c *CSV) offset() int64 { return c.base + int64(c.row) }
 
 // Raw is the last row as the plain file has it, line end included, or all that
 // was given up with the error; valid until the next call of Next. Where the
 // file is Broken it ends with the line that broke.
-func (c *CSV) Raw() []byte { return c.buf[c.row:c.pos] }
+func (c *CSV) Raw() []byte {
+	if c.plain != nil {
+		return c.plain.bytes(c.offset(), c.base+int64(c.pos))
+	}
+	return c.text()
+}
+
+// text is Raw in UTF-8.
+func (c *CSV) text() []byte { return c.buf[c.row:c.pos] }
 
 // Broken says whether the last error ends the file.
 func (c *CSV) Broken() bool { return c.err != nil }
@@ -242,7 +257,7 @@ func (c *CSV) begin() {
 func (c *CSV) next() ([]bucketload.Field, error) {
 	for {
 		c.row = c.pos
-		if c.crTo != 0 && c.Offset() >= c.crTo {
+		if c.crTo != 0 && c.offset() >= c.crTo {
 			c.lineEnds(false, 0)
 		}
 		data := c.buf[c.pos:c.end]

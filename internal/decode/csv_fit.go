@@ -41,7 +41,7 @@ func (c *CSV) fit(row []bucketload.Field) ([]bucketload.Field, error) {
 		return c.fields[:c.width], nil
 	}
 	n := len(c.fields)
-	if c.quote >= 0 && c.Offset() >= c.sure {
+	if c.quote >= 0 && c.offset() >= c.sure {
 		if lost, err := c.astray(n); lost || err != nil {
 			return nil, err
 		}
@@ -119,7 +119,7 @@ func (c *CSV) mixed(data []byte, n int, f fault) (int, fault, error) {
 	case length < 0:
 		return 0, sound, nil
 	case length > 0 && !whole:
-		c.lineEnds(true, c.Offset()+int64(length))
+		c.lineEnds(true, c.offset()+int64(length))
 		n, f = c.split(c.buf[c.pos:c.end])
 		return n, f, nil
 	case n == 0:
@@ -168,8 +168,8 @@ func mends(policy string) bool {
 // mend replaces or strips what InvalidUTF8 and NUL say in the row that was read
 // last. What the file's encoding does not have is an error otherwise.
 func (c *CSV) mend(row []bucketload.Field) error {
-	raw, nul := c.Raw(), byte(0)
-	invalid := c.recoded && bytes.IndexByte(raw, notText) >= 0 || !c.recoded && mends(c.dialect.InvalidUTF8) && !utf8.Valid(raw)
+	raw, nul := c.text(), byte(0)
+	invalid := c.plain != nil && bytes.IndexByte(raw, notText) >= 0 || c.plain == nil && mends(c.dialect.InvalidUTF8) && !utf8.Valid(raw)
 	nuls := mends(c.dialect.NUL) && bytes.IndexByte(raw, nul) >= 0
 	if !invalid && !nuls {
 		return nil

@@ -39,7 +39,10 @@ func (c *CSV) Part(r io.Reader, from int64) (*CSV, error) {
 	p.pos, p.end, p.filled, p.row, p.counted = 0, 0, 0, 0, 0
 	p.base, p.from, p.lines, p.crTo, p.sure, p.replaced = from, from, 0, 0, 0, 0
 	p.eof, p.cut, p.lone, p.err, p.tail = false, false, false, nil, 0
-	p.r = recoded(r, c.encoding)
+	if p.r = r; c.plain != nil {
+		p.plain = recoded(r, c.encoding, from, from)
+		p.r = p.plain
+	}
 	return &p, nil
 }
 
@@ -92,7 +95,7 @@ func (c *CSV) partial() bool { return c.cut || c.from > 0 }
 func (c *CSV) ending() error {
 	switch {
 	case c.cut && (c.tail != '\n' || c.cr),
-		c.from > 0 && c.dialect.SkipFoot > 0 && c.Offset() == c.from: // the foot may begin before
+		c.from > 0 && c.dialect.SkipFoot > 0 && c.offset() == c.from: // the foot may begin before
 		return c.astride()
 	}
 	return io.EOF

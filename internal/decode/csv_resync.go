@@ -49,7 +49,7 @@ func (c *CSV) giveUp(f fault) error {
 	}
 	e := c.broken(f, open, at)
 	c.pos = c.row + to
-	if n := c.lineCount(bytes.TrimRight(c.Raw(), "\r\n")) + 1; n > 1 {
+	if n := c.lineCount(bytes.TrimRight(c.text(), "\r\n")) + 1; n > 1 {
 		e.Message += fmt.Sprintf("; %d lines are given up, up to %s", n, upTo)
 	}
 	return e
@@ -89,7 +89,7 @@ func (c *CSV) astray(n int) (bool, error) {
 		return true, c.ragged(n)
 	}
 	if v != no {
-		c.sure = c.Offset() + int64(length+rows.to)
+		c.sure = c.offset() + int64(length+rows.to)
 		c.again(length)
 		return false, nil
 	}

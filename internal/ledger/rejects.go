@@ -28,6 +28,8 @@ func (r *Reject) Cut() bool { return int64(len(r.Raw)) < r.Bytes }
 type Shape struct {
 	Header []string `json:"header"`        // the names of its fields
 	Raw    []byte   `json:"raw,omitempty"` // its header as the file has it; nothing where it has none
+	// Encoding is that of Raw and of the rejects' Raw; nothing of UTF-8.
+	Encoding string `json:"encoding,omitempty"`
 }
 
 // clean is the shape as jsonb takes it.
@@ -35,7 +37,7 @@ func (s *Shape) clean() *Shape {
 	if s == nil {
 		return nil
 	}
-	c := &Shape{Header: make([]string, len(s.Header)), Raw: s.Raw}
+	c := &Shape{Header: make([]string, len(s.Header)), Raw: s.Raw, Encoding: s.Encoding}
 	for i, name := range s.Header {
 		c.Header[i] = text(name)
 	}
@@ -96,8 +98,9 @@ func RowsByFile(ctx context.Context, tx pgx.Tx, run string, yield func(uri strin
 // Rejected is a reject that is read: Raw is as much of it as was asked for.
 type Rejected struct {
 	Reject
-	URI   string
-	Shape *Shape
+	URI       string
+	Shape     *Shape
+	Duplicate bool // taken out of the staging table: Raw is the row as Postgres writes it
 }
 
 // Rejects calls yield for every row of the run that is still not loaded, in the
@@ -109,7 +112,7 @@ func (l *Ledger) Rejects(ctx context.Context, run string, raw int, yield func(*R
 	var shape []byte
 	return each(ctx, l, func(row pgx.CollectableRow) (*Rejected, error) {
 		r.Raw = nil
-		if err := row.Scan(&r.File, &r.No, &r.Offset, &r.Code, &r.Line, &r.Column, &r.Value, &r.Message, &r.Hint, &r.Raw, &r.Bytes, &r.URI, &shape); err != nil {
+		if err := row.Scan(&r.File, &r.No, &r.Offset, &r.Code, &r.Line, &r.Column, &r.Value, &r.Message, &r.Hint, &r.Raw, &r.Bytes, &r.URI, &r.Duplicate, &shape); err != nil {
 			return nil, err
 		}
 		if r.File != file {
@@ -120,7 +123,7 @@ func (l *Ledger) Rejects(ctx context.Context, run string, raw int, yield func(*R
 		}
 		return &r, nil
 	}, yield, `SELECT r.file, r.no, r.byte_offset, r.code, r.line, r.column_name, r.value, r.message, r.hint,
-			substring(r.raw FOR $2), r.bytes, f.uri, CASE WHEN r.file IS DISTINCT FROM lag(r.file) OVER (ORDER BY r.file, r.no) THEN f.shape END
+			substring(r.raw FOR $2), r.bytes, f.uri, r.duplicate, CASE WHEN r.file IS DISTINCT FROM lag(r.file) OVER (ORDER BY r.file, r.no) THEN f.shape END
 		FROM bucketload.rejects r JOIN bucketload.files f ON f.run = r.run AND f.no = r.file
 		WHERE r.run = $1 AND r.replayed_at IS NULL ORDER BY r.file, r.no`, run, raw)
 }

@@ -108,7 +108,8 @@ func (c *causes) add(r *ledger.Rejected) {
 		}
 		g = &gathered{seen: map[string]bool{}, file: -1, candidates: candidates(r.Code, column)}
 		g.Code, g.Column, g.Message, g.Hint = r.Code, r.Column, r.Message, r.Hint
-		g.Example = Example{r.URI, r.Line, r.Value, bucketload.Excerpt(r.Raw, rawExcerpt)}
+		_, row := Texts(r)
+		g.Example = Example{r.URI, r.Line, r.Value, bucketload.Excerpt(row, rawExcerpt)}
 		c.by[key] = g
 		c.order = append(c.order, g)
 	}

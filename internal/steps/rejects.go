@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/decode"
 	"github.com/bucketload/bucketload/internal/ledger"
 	"github.com/bucketload/bucketload/internal/pgcopy"
 )
@@ -67,6 +68,18 @@ func (p *passage) reject() ledger.Reject {
 	return r
 }
 
+// Texts gives the header of a row that could not be loaded and as much of the
+// row as was read, in UTF-8 where they are text.
+func Texts(r *ledger.Rejected) (header, row []byte) {
+	switch {
+	case r.Shape == nil:
+		return nil, r.Raw
+	case r.Duplicate:
+		return decode.Text(r.Shape.Raw, r.Shape.Encoding), r.Raw
+	}
+	return decode.Text(r.Shape.Raw, r.Shape.Encoding), decode.Text(r.Raw, r.Shape.Encoding)
+}
+
 // lose records a row of the file that cannot be loaded, for e. It gives why the
 // file fails, if that is one more than it may lose.
 func (p *passage) lose(r ledger.Reject, e *bucketload.Error) *bucketload.Error {
@@ -125,6 +138,9 @@ func (p *passage) receipt() ledger.Receipt {
 	}
 	if p.rejected > 0 {
 		r.Shape = &ledger.Shape{Header: p.names, Raw: p.head}
+		if csv, ok := p.rows.(*decode.CSV); ok && csv.Encoding() != "utf-8" {
+			r.Shape.Encoding = csv.Encoding()
+		}
 	}
 	return r
 }

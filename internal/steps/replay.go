@@ -214,12 +214,13 @@ func (b *batchCopy) replay(ctx context.Context, to *stream, file int, sum *Repla
 // rereader reads the rejects of one file again.
 type rereader struct {
 	arranged *arrangement
-	open     func(raw []byte) (decoder, error) // of one row
+	open     func(raw []byte) (decoder, error) // of one row, in UTF-8
+	encoding string                            // of what is kept
 }
 
 // rereader finds the columns of a file from what is kept of it.
 func (d *definition) rereader(entry bucketload.Entry, shape *ledger.Shape) (_ *rereader, err error) {
-	r := &rereader{}
+	r := &rereader{encoding: shape.Encoding}
 	var fields []decode.JSONField
 	unknown := d.load.Unknown
 	switch d.layout.Format {
@@ -250,12 +251,13 @@ func (r *rereader) row(reject *ledger.Reject) ([]bucketload.Field, error) {
 		return nil, &bucketload.Error{Code: bucketload.CodeTooLong,
 			Message: fmt.Sprintf("of the row's %d bytes only the first %d were kept", reject.Bytes, len(reject.Raw)), Hint: "load its file again"}
 	}
-	rows, err := r.open(reject.Raw)
+	raw := decode.Text(reject.Raw, r.encoding)
+	rows, err := r.open(raw)
 	if err != nil {
 		return nil, err
 	}
 	row, err := rows.Next()
-	if errors.Is(err, io.EOF) || err == nil && len(bytes.TrimSpace(rows.Raw())) < len(bytes.TrimSpace(reject.Raw)) {
+	if errors.Is(err, io.EOF) || err == nil && len(bytes.TrimSpace(rows.Raw())) < len(bytes.TrimSpace(raw)) {
 		return nil, &bucketload.Error{Code: bucketload.CodeRagged, Message: "its bytes are not one row, as the configuration reads them now",
 			Hint: "see csv: {delimiter, quote, escape}"}
 	}
@@ -265,13 +267,12 @@ func (r *rereader) row(reject *ledger.Reject) ([]bucketload.Field, error) {
 	return r.arranged.row(row, reject.Line), nil
 }
 
-// openRow reads a row behind the header of its file, or, where it had none,
-// behind a row of as many fields. What is kept of a file in another encoding is
-// in UTF-8.
+// openRow reads the text of a row behind the header of its file, or, where it
+// had none, behind a row of as many fields.
 func (d *definition) openRow(shape *ledger.Shape, raw []byte) (decoder, error) {
 	dialect := d.layout.CSV
 	dialect.Encoding, dialect.Comment, dialect.SkipHead, dialect.SkipFoot = "utf-8", "", 0, 0
-	head := shape.Raw
+	head := decode.Text(shape.Raw, shape.Encoding)
 	if !dialect.Header {
 		head = filler(dialect, len(shape.Header), raw)
 	}

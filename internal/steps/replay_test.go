@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -388,6 +389,12 @@ func TestReplayFormats(t *testing.T) {
 			if r.Rows.Rejected != c.rejected {
 				t.Errorf("%+v: %q", r.Rows, b.rejects(*r.ID))
 			}
+			b.must(b.Ledger.Rejects(t.Context(), *r.ID, maxRaw, func(r *ledger.Rejected) error {
+				if name := path.Base(r.URI); path.Ext(name) != ".parquet" && !strings.HasPrefix(c.files[name][r.Offset:], string(r.Raw)) {
+					t.Errorf("%s:%d: %q at %d is not what the file has there", name, r.Line, r.Raw, r.Offset)
+				}
+				return nil
+			}))
 			out, err := b.Replay(t.Context(), *r.ID, b.mended(*r.ID, func(l *bucketload.Load) {}))
 			b.must(err)
 			if out.Replayed != 0 || out.Left != c.rejected {

@@ -39,7 +39,7 @@ func Refuse(name bucketload.TableName, dependents []Dependent) error {
 	}
 	return &bucketload.Error{Op: "swap", Code: bucketload.CodeDependents,
 		Message: fmt.Sprintf("%s cannot be swapped, these would stay on the old table or be lost: %s", name, strings.Join(refused, "; ")),
-		Hint:    "drop them before the load and make them again after it, or load into another table with --table"}
+		Hint:    "replace the rows and keep the table: --replace in_place; or drop them before the load and make them again after it"}
 }
 
 // Unfit is an error where the new table's columns are not what the live one's
