@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 	"sort"
@@ -140,7 +141,7 @@ func (r *recoding) make() error {
 			src = src[:line]
 		}
 		made, of, err := r.t.Transform(r.buf[n:], src, line == 0 && r.err != nil)
-		if err == transform.ErrShortSrc && line > 0 { // a character that is broken by the line's end
+		if line > 0 && errors.Is(err, transform.ErrShortSrc) { // a character that is broken by the line's end
 			line = 0
 			made, of, err = r.t.Transform(r.buf[n:], r.src[r.done:], r.err != nil)
 		}
@@ -151,7 +152,7 @@ func (r *recoding) make() error {
 			r.lines = append(r.lines, textLine{r.text, r.base + int64(r.done)})
 			continue
 		}
-		if err != nil && err != transform.ErrShortSrc && err != transform.ErrShortDst {
+		if err != nil && !errors.Is(err, transform.ErrShortSrc) && !errors.Is(err, transform.ErrShortDst) {
 			return err
 		}
 		break
