@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -305,8 +306,10 @@ func testMigrate(t *testing.T, d *db) {
 	}
 	d.must(g.Wait())
 	d.must(d.Migrate(t.Context()))
-	if n := d.value(`SELECT count(*) FROM bucketload.migrations`); n != "4" {
-		t.Errorf("%s migrations applied", n)
+	files, err := filepath.Glob("migrations/*.sql")
+	d.must(err)
+	if n := d.value(`SELECT count(*) FROM bucketload.migrations`); n != strconv.Itoa(len(files)) {
+		t.Errorf("%s of %d migrations applied", n, len(files))
 	}
 
 	// A schema that somebody dropped to free its space comes back.
