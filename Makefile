@@ -1,6 +1,7 @@
 # bucketload: `make` prints this list.
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 export GOFLAGS ?= -buildvcs=false
@@ -40,6 +41,10 @@ fuzz: ## run every fuzz target for FUZZTIME, 20s by itself
 	@go list ./... | while read -r pkg; do \
 		for f in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz'); do \
 			go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$pkg" || exit 1; done; done
+
+.PHONY: vulncheck
+vulncheck: ## ask Go's database for known vulnerabilities in what is called
+	go run $(GOVULNCHECK) ./...
 
 .PHONY: bench
 bench: ## measure what loads cost, beside other programs, and write docs/benchmarks.md; BENCHFLAGS=-quick for a part
