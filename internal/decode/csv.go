@@ -30,7 +30,8 @@ const (
 //   - Where UnquotedBlanks says trim, spaces and tabs around a field, or around
 //     its quotes, are no part of it.
 //   - A quote in a field that does not begin with one is an error of the row, or,
-//     where StrayQuotes says keep, an ordinary byte.
+//     where StrayQuotes says keep, an ordinary byte; spaces and tabs behind a
+//     closing quote are then no part of the field.
 //   - Escape makes a quote, or itself, an ordinary byte inside quotes; before
 //     any other byte it is one itself.
 //
@@ -80,6 +81,7 @@ type CSV struct {
 	single  int       // the delimiter where it is one byte, else -1
 	simple  int       // the same where quotes are doubled, too, else -1
 	trims   bool      // blanks outside of quotes are no part of a field
+	loose   bool      // nor are those behind a closing quote
 	stops   [256]bool // bytes that an unquoted field may end at
 
 	// buf[pos:end] is whole lines to be split, buf[end:filled] may be the foot.
@@ -127,7 +129,8 @@ func NewCSV(r io.Reader, dialect bucketload.CSV) (*CSV, error) {
 		return nil, err
 	}
 	c := &CSV{r: r, dialect: dialect, delim: []byte(dialect.Delimiter), comment: []byte(dialect.Comment), quote: only(dialect.Quote),
-		escape: only(dialect.Escape), trims: dialect.UnquotedBlanks == bucketload.PolicyTrim, buf: make([]byte, firstBuffer), cr: true, reach: lookAhead}
+		escape: only(dialect.Escape), trims: dialect.UnquotedBlanks == bucketload.PolicyTrim,
+		loose: dialect.UnquotedBlanks == bucketload.PolicyTrim || dialect.StrayQuotes == bucketload.PolicyKeep, buf: make([]byte, firstBuffer), cr: true, reach: lookAhead}
 	if c.escape < 0 || c.quote < 0 {
 		c.escape = c.quote
 	}

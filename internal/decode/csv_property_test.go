@@ -59,6 +59,9 @@ func write(t *rapid.T, d bucketload.CSV, rows [][]string, strays bool) (data str
 			if always || strings.ContainsAny(f, special) || i == 0 && f == "" {
 				b.WriteString(`"` + strings.ReplaceAll(f, `"`, `""`) + `"`)
 				fields[i] = bucketload.Field{Bytes: []byte(f), Quoted: true}
+				if strays {
+					b.WriteString(rapid.SampledFrom([]string{"", "", " ", "\t "}).Draw(t, "behind quotes"))
+				}
 			} else {
 				b.WriteString(f)
 				fields[i] = bucketload.Field{Bytes: []byte(f)}

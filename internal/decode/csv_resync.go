@@ -310,7 +310,7 @@ func (c *CSV) tryInside(data []byte) reading {
 		return reading{open: true}
 	}
 	i++
-	if c.trims {
+	if c.loose {
 		i = c.skipBlanks(data, i)
 	}
 	exact := !pads(c.dialect.Ragged)

@@ -71,6 +71,12 @@ func (c *CSV) split(data []byte) (int, fault) {
 			i += len(c.delim)
 			continue
 		}
+		if c.loose && f.Quoted {
+			if i = c.skipBlanks(data, i); bytes.HasPrefix(data[i:], c.delim) {
+				i += len(c.delim)
+				continue
+			}
+		}
 		c.fields = fields[:n]
 		c.open, c.at = start, i
 		return c.endRow(data, i, f.Quoted)

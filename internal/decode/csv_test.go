@@ -97,6 +97,7 @@ func TestRows(t *testing.T) {
 		{"a tab that delimits is no blank", headless(func(d *bucketload.CSV) { d.Delimiter, d.UnquotedBlanks = "\t", "trim" }), " a \t\t \"b\" \tc\t\n", []string{`a||"b"|c|`}},
 		{"blanks that delimit are none", headless(func(d *bucketload.CSV) { d.Delimiter, d.UnquotedBlanks = " | ", "trim" }), "a  | \"b\"  |  c | \n", []string{`a|"b"|c|`}},
 		{"stray quotes are kept", keep, "5\" pipe, \"a\",\"b\"\"\"\n\"c\",d\",\"\"\n", []string{`5" pipe| "a"|"b""`, `"c"|d"|""`}},
+		{"blanks behind a closing quote, where quotes may be astray", keep, "\"a\" ,\" b \"\t\n \"c\",\"d\"\n", []string{`"a"|" b "`, ` "c"|"d"`}},
 		{"stray quotes are kept behind blanks that are not", headless(func(d *bucketload.CSV) { d.StrayQuotes, d.UnquotedBlanks = "keep", "trim" }), " 5\" , \"a, \"\"\" \n", []string{`5"|"a, ""`}},
 		{"byte order mark", headless(nil), "\xef\xbb\xbf\"a\",b\n", []string{`"a"|b`}},
 		{"any byte", headless(nil), "\x00,\xff\n", []string{"\x00|\xff"}},
