@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"bufio"
 	"bytes"
 	"io"
 	"regexp"
@@ -100,12 +99,13 @@ func transparent(charset string) bool {
 // decode reads the byte order mark, if there is one, and has the rest read as
 // UTF-8.
 func (c *CSV) decode() error {
-	r := bufio.NewReaderSize(c.r, 16) // greater reads go past its buffer
+	r := c.mark
+	r.Reset(c.r)
 	head, err := r.Peek(4)
 	if err != nil && err != io.EOF {
 		return err
 	}
-	from, mark := charset(c.dialect.Encoding), 0
+	from, mark := c.charset, 0
 	for _, m := range marks {
 		if bytes.HasPrefix(head, []byte(m.mark)) {
 			from, mark = m.charset, len(m.mark)

@@ -93,8 +93,18 @@ func Decompress(r io.Reader, name string) (plain io.ReadCloser, compression stri
 // those above, "none", or "auto" and "" for what its first bytes tell. If they
 // tell another one that is an error of code source.
 func DecompressAs(r io.Reader, name, compression string) (plain io.ReadCloser, found string, err error) {
-	d := &decompressor{src: &counted{r: r}, name: name, limits: fileLimits}
+	return new(Decompressor).Open(r, name, compression)
+}
+
+// Decompressor opens one file after the other, which saves each its buffer. The
+// zero value is ready. A file is to be read no more when the next is opened.
+type Decompressor struct{ in *bufio.Reader }
+
+// Open is DecompressAs.
+func (o *Decompressor) Open(r io.Reader, name, compression string) (plain io.ReadCloser, found string, err error) {
+	d := &decompressor{src: &counted{r: r}, in: o.in, name: name, limits: fileLimits}
 	found, err = d.start(compression)
+	o.in = d.in
 	switch {
 	case err != nil:
 		return nil, found, err
@@ -117,7 +127,11 @@ type decompressor struct {
 
 // start finds the compression and opens it; "" is none.
 func (d *decompressor) start(said string) (compression string, err error) {
-	d.in = bufio.NewReaderSize(d.src, inputBuffer)
+	if d.in == nil {
+		d.in = bufio.NewReaderSize(d.src, inputBuffer)
+	} else {
+		d.in.Reset(d.src)
+	}
 	c, err := d.find(said)
 	if err != nil {
 		return "", err

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 const (
 	firstBuffer = 64 << 10
+	keptBuffer  = 1 << 20 // the most that is kept for the next file
 	// MaxRow is the longest row in bytes, line end included. A longer one is
 	// most often a quote that is never closed.
 	MaxRow = 16 << 20
@@ -83,9 +85,23 @@ type CSV struct {
 	trims   bool      // blanks outside of quotes are no part of a field
 	loose   bool      // nor are those behind a closing quote
 	stops   [256]bool // bytes that an unquoted field may end at
+	charset string    // of files without a byte order mark
 
+	// Buffers, kept from file to file.
+	mark      *bufio.Reader // looks for the byte order mark
+	buf       []byte
+	fields    []bucketload.Field
+	unescaped []byte // the fields of this row that had escapes
+	mended    []byte // and those that had bytes replaced or stripped
+	headline  []byte // the last header of UTF-8 that is as it was read
+	heads     []string
+
+	passage
+}
+
+// passage is how far a file has been read, and what is known of it.
+type passage struct {
 	// buf[pos:end] is whole lines to be split, buf[end:filled] may be the foot.
-	buf              []byte
 	pos, end, filled int
 	row              int   // where the last row begins
 	base             int64 // the offset of buf[0]
@@ -97,11 +113,8 @@ type CSV struct {
 	crTo  int64 // up to this offset only; 0: for good
 	known bool  // cr is found out; until then it is true
 
-	fields    []bucketload.Field
-	unescaped []byte // the fields of this row that had escapes
-	mended    []byte // and those that had bytes replaced or stripped
-	lone      bool   // the row has a CR by itself that is not its end
-	open, at  int    // of a row that breaks: where the field begins, and where it breaks
+	lone     bool // the row has a CR by itself that is not its end
+	open, at int  // of a row that breaks: where the field begins, and where it breaks
 
 	names    []string
 	width    int       // fields of a row; 0: not known yet
@@ -128,9 +141,9 @@ func NewCSV(r io.Reader, dialect bucketload.CSV) (*CSV, error) {
 	if err := check(dialect); err != nil {
 		return nil, err
 	}
-	c := &CSV{r: r, dialect: dialect, delim: []byte(dialect.Delimiter), comment: []byte(dialect.Comment), quote: only(dialect.Quote),
-		escape: only(dialect.Escape), trims: dialect.UnquotedBlanks == bucketload.PolicyTrim,
-		loose: dialect.UnquotedBlanks == bucketload.PolicyTrim || dialect.StrayQuotes == bucketload.PolicyKeep, buf: make([]byte, firstBuffer), cr: true, reach: lookAhead}
+	c := &CSV{dialect: dialect, delim: []byte(dialect.Delimiter), comment: []byte(dialect.Comment), quote: only(dialect.Quote),
+		escape: only(dialect.Escape), charset: charset(dialect.Encoding), trims: dialect.UnquotedBlanks == bucketload.PolicyTrim,
+		loose: dialect.UnquotedBlanks == bucketload.PolicyTrim || dialect.StrayQuotes == bucketload.PolicyKeep}
 	if c.escape < 0 || c.quote < 0 {
 		c.escape = c.quote
 	}
@@ -141,14 +154,25 @@ func NewCSV(r io.Reader, dialect bucketload.CSV) (*CSV, error) {
 			c.simple = c.single
 		}
 	}
-	c.checks = mends(dialect.InvalidUTF8) || mends(dialect.NUL)
 	for _, b := range []byte{c.delim[0], '\n', '\r'} {
 		c.stops[b] = true
 	}
 	if c.quote >= 0 && dialect.StrayQuotes != bucketload.PolicyKeep {
 		c.stops[c.quote] = true
 	}
+	c.mark = bufio.NewReaderSize(nil, 16) // greater reads go past its buffer
+	c.Reset(r)
 	return c, nil
+}
+
+// Reset begins another file of the same dialect. It takes the buffers of the
+// last one, whose rows are valid no more.
+func (c *CSV) Reset(r io.Reader) {
+	c.r = r
+	if len(c.buf) == 0 || len(c.buf) > keptBuffer {
+		c.buf = make([]byte, firstBuffer)
+	}
+	c.passage = passage{cr: true, reach: lookAhead, checks: mends(c.dialect.InvalidUTF8) || mends(c.dialect.NUL)}
 }
 
 // Header gives the names in the first row; nil where the dialect says that

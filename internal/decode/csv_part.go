@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -35,7 +36,8 @@ func (c *CSV) Part(r io.Reader, from int64) (*CSV, error) {
 		return nil, c.astride()
 	}
 	p := *c
-	p.buf, p.fields, p.unescaped, p.mended = make([]byte, firstBuffer), nil, nil, nil
+	p.buf, p.fields, p.unescaped, p.mended, p.headline, p.heads = make([]byte, firstBuffer), nil, nil, nil, nil, nil
+	p.mark = bufio.NewReaderSize(nil, 16)
 	p.pos, p.end, p.filled, p.row, p.counted = 0, 0, 0, 0, 0
 	p.base, p.from, p.lines, p.crTo, p.sure, p.replaced = from, from, 0, 0, 0, 0
 	p.eof, p.cut, p.lone, p.err, p.tail = false, false, false, nil, 0

@@ -74,8 +74,12 @@ func only(s string) int {
 // most of the first rows have something there. Mostly blank ones are no header,
 // and a name that is there twice could not say which field it means.
 func (c *CSV) header(row []bucketload.Field) ([]string, error) {
-	names, blank := make([]string, len(row)), 0
 	trails := len(row) > 1 && nothing(row[len(row)-1])
+	alone := !trails && !c.checks // nothing but its bytes tells the names
+	if alone && c.heads != nil && bytes.Equal(c.Raw(), c.headline) {
+		return c.heads, nil
+	}
+	names, blank := make([]string, len(row)), 0
 	for i, f := range row {
 		names[i] = string(f.Bytes)
 		if len(bytes.TrimSpace(f.Bytes)) == 0 {
@@ -107,6 +111,9 @@ func (c *CSV) header(row []bucketload.Field) ([]string, error) {
 			return nil, c.fail(0, bucketload.CodeNUL, fmt.Sprintf("field %d of the header has a NUL byte", i+1),
 				"say what the file is, for example csv: {encoding: utf-16le}; or write csv: {nul: strip}")
 		}
+	}
+	if alone {
+		c.heads, c.headline = names, append(c.headline[:0], c.Raw()...)
 	}
 	return names, nil
 }

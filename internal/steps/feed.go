@@ -33,9 +33,10 @@ type feed struct {
 	enc    *pgcopy.Encoder
 
 	files    []bucketload.Entry // still to be opened
-	ahead    *source.Ahead      // which are asked for before that
-	apart    int                // so many of them go alone: the server refused them together
-	receipts []ledger.Receipt   // of files whose fate is decided
+	opener   *opener
+	ahead    *source.Ahead    // which are asked for before that
+	apart    int              // so many of them go alone: the server refused them together
+	receipts []ledger.Receipt // of files whose fate is decided
 
 	file *passage // being encoded
 	held []byte   // its rows that have not gone out
@@ -68,6 +69,7 @@ func newFeed(ctx context.Context, b *batchCopy, enc *pgcopy.Encoder, files []buc
 		}
 	}
 	f.ahead = b.steps.store(b.def.load).Ahead(f.ctx, ranges)
+	f.opener = b.steps.opener(b.def, f.ahead, b.watch)
 	return f
 }
 
@@ -165,7 +167,7 @@ func (f *feed) open() {
 	entry := f.files[0]
 	f.files = f.files[1:]
 	f.apart = max(0, f.apart-1)
-	file, err := f.batch.steps.openFile(f.ctx, f.batch.def, f.ahead, entry, f.batch.watch)
+	file, err := f.opener.open(f.ctx, entry)
 	if err != nil {
 		if f.ctx.Err() == nil {
 			f.reject(entry, bucketload.AsError(err))

@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -65,11 +66,35 @@ func (c counting) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// openFile opens a file of the run up to its first row and finds its columns.
-// What is read from its beginning to its end is opened where from says.
-// Its errors are the file's, with the URI in them.
-func (s *Steps) openFile(ctx context.Context, d *definition, from objects, entry bucketload.Entry, report func(n int)) (_ *reader, err error) {
-	r := &reader{entry: entry, from: from}
+// opener opens files of a run one after the other. A file is to be read no more
+// when the next one is opened, which takes its buffers, and what was found out
+// of its header if it has the same.
+type opener struct {
+	*Steps
+	def    *definition
+	from   objects // where a file is opened that is read from its beginning to its end
+	report func(n int)
+
+	plain decode.Decompressor
+	csv   *decode.CSV
+	head  []byte   // of the last file
+	names []string // of its fields
+	fits  *arrangement
+}
+
+func (s *Steps) opener(d *definition, from objects, report func(n int)) *opener {
+	return &opener{Steps: s, def: d, from: from, report: report}
+}
+
+// openFile opens one file of the run by itself.
+func (s *Steps) openFile(ctx context.Context, d *definition, from objects, entry bucketload.Entry, report func(n int)) (*reader, error) {
+	return s.opener(d, from, report).open(ctx, entry)
+}
+
+// open opens a file up to its first row and finds its columns. Its errors are
+// the file's, with the URI in them.
+func (o *opener) open(ctx context.Context, entry bucketload.Entry) (_ *reader, err error) {
+	r := &reader{entry: entry, from: o.from}
 	defer func() {
 		if err != nil {
 			err = r.place(err)
@@ -77,16 +102,16 @@ func (s *Steps) openFile(ctx context.Context, d *definition, from objects, entry
 		}
 	}()
 	var opened error
-	switch d.layout.Format {
+	switch o.def.layout.Format {
 	case bucketload.FormatParquet:
-		r.arranged, opened = s.openParquet(ctx, d, r, report)
+		r.arranged, opened = o.openParquet(ctx, o.def, r, o.report)
 	case bucketload.FormatJSON:
-		r.arranged, opened = s.openJSON(ctx, d, r, report)
+		r.arranged, opened = o.openJSON(ctx, r)
 	default:
 		if entry.Part != (bucketload.Part{}) {
-			r.arranged, opened = s.openPart(ctx, d, r, report)
+			r.arranged, opened = o.openPart(ctx, o.def, r, o.report)
 		} else {
-			r.arranged, opened = s.openCSV(ctx, d, r, report)
+			r.arranged, opened = o.openCSV(ctx, r)
 		}
 	}
 	if errors.Is(opened, io.EOF) {
@@ -100,32 +125,49 @@ func (s *Steps) openFile(ctx context.Context, d *definition, from objects, entry
 }
 
 // openPlain begins to read a file that is read from its beginning to its end.
-func openPlain(ctx context.Context, d *definition, r *reader, report func(n int)) error {
+func (o *opener) openPlain(ctx context.Context, r *reader) error {
 	object, err := r.from.Open(ctx, r.entry.Object)
 	if err != nil {
 		return err
 	}
-	r.object = counting{object, report}
-	r.plain, _, err = decode.DecompressAs(r.object, r.entry.URI, d.load.Compression)
+	r.object = counting{object, o.report}
+	r.plain, _, err = o.plain.Open(r.object, r.entry.URI, o.def.load.Compression)
 	return err
 }
 
-func (s *Steps) openCSV(ctx context.Context, d *definition, r *reader, report func(n int)) (*arrangement, error) {
-	if err := openPlain(ctx, d, r, report); err != nil {
+func (o *opener) openCSV(ctx context.Context, r *reader) (_ *arrangement, err error) {
+	if err = o.openPlain(ctx, r); err != nil {
 		return nil, err
 	}
-	csv, err := decode.NewCSV(r.plain, d.layout.CSV)
-	if err != nil {
+	dialect := o.def.layout.CSV
+	if o.csv != nil {
+		o.csv.Reset(r.plain)
+	} else if o.csv, err = decode.NewCSV(r.plain, dialect); err != nil {
 		return nil, err
 	}
-	r.rows = csv
-	if r.names, err = header(csv, r.entry.URI, d.layout.CSV, d.load, d.layout.Columns); err != nil {
+	r.rows = o.csv
+	if r.names, err = header(o.csv, r.entry.URI, dialect, o.def.load, o.def.layout.Columns); err != nil {
 		return nil, err
 	}
-	if d.layout.CSV.Header {
-		r.head = append(r.head, csv.Raw()...)
+	if dialect.Header && !bytes.Equal(o.head, o.csv.Raw()) {
+		o.head = bytes.Clone(o.csv.Raw())
 	}
-	return d.arrange(r.names, r.entry)
+	r.head = o.head
+	return o.arrange(r.names, r.entry)
+}
+
+// arrange gives the last file's arrangement again where the fields have the same
+// names, and nothing in it is that file's own.
+func (o *opener) arrange(names []string, entry bucketload.Entry) (*arrangement, error) {
+	if o.fits != nil && slices.Equal(names, o.names) {
+		return o.fits, nil
+	}
+	a, err := o.def.arrange(names, entry)
+	o.names, o.fits = names, nil
+	if err == nil && a.added == 0 && len(o.def.layout.Path) == 0 {
+		o.fits = a
+	}
+	return a, err
 }
 
 // next gives the next row, valid until the one after; io.EOF at the end.

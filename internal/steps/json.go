@@ -14,18 +14,18 @@ import (
 // records is the path of a load's records in JSON.
 func records(load *bucketload.Load) string { return cmp.Or(load.JSON.Records, "$") }
 
-func (s *Steps) openJSON(ctx context.Context, d *definition, r *reader, report func(n int)) (*arrangement, error) {
-	fields, arranged, err := d.arrangeJSON(r.entry)
+func (o *opener) openJSON(ctx context.Context, r *reader) (*arrangement, error) {
+	fields, arranged, err := o.def.arrangeJSON(r.entry)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range fields {
 		r.names = append(r.names, f.Paths[0])
 	}
-	if err := openPlain(ctx, d, r, report); err != nil {
+	if err := o.openPlain(ctx, r); err != nil {
 		return nil, err
 	}
-	json, err := decode.NewJSON(r.plain, records(d.load), fields, d.load.Unknown)
+	json, err := decode.NewJSON(r.plain, records(o.def.load), fields, o.def.load.Unknown)
 	if err != nil {
 		return nil, err
 	}
