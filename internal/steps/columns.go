@@ -74,7 +74,11 @@ func (r *Resolution) related(load *bucketload.Load, live *table.Live) error {
 // fromFiles is resolve without asking the database about types.
 func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *table.Live, objects []bucketload.Object, all population) (*Resolution, error) {
 	r := &Resolution{Layout: Layout{CSV: load.CSV}, Inflation: 1, Evidence: map[string]string{}, Sentinels: map[string]infer.Column{}}
-	v, err := s.investigate(ctx, load, objects, r)
+	rows := sampleRows
+	if !all.shown && typed(load) {
+		rows = headerRows
+	}
+	v, err := s.investigate(ctx, load, objects, r, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +111,7 @@ func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *tabl
 	r.Path = paths.used(columns, r.Format, inferred, load)
 	if all.counted && !r.All && r.Format != bucketload.FormatJSON { // whose records have no header
 		every := s.surveyor(load, r.Format, r.CSV)
+		every.rows = headerRows
 		if err := every.rest(ctx, all.each, nil); err != nil {
 			return nil, err
 		}
@@ -114,6 +119,13 @@ func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *tabl
 	}
 	r.judgeShapes(load, shapes)
 	return r, nil
+}
+
+// typed says whether no value in a CSV can change the table: its columns have
+// their types.
+func typed(load *bucketload.Load) bool {
+	untyped := func(c bucketload.Column) bool { return c.Type == "" }
+	return load.Unknown != bucketload.PolicyAdd && (load.AllText || len(given(load)) > 0 && !slices.ContainsFunc(load.Columns, untyped))
 }
 
 // choose sets Columns and Table. keys are the columns that paths make.

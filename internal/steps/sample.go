@@ -25,6 +25,7 @@ const (
 	sampleHead        = 48 << 10 // bytes from the start of each
 	sampleInside      = 16 << 10 // bytes from the middle and the end of a bigger one
 	sampleRows        = 100      // rows from each of these places
+	headerRows        = 1        // where only headers count, from the start
 	sampleBlock       = 1 << 20  // bytes from the start of a compressed one whose first block is longer: bzip2's are up to 900 kB
 	sampleConcurrency = 64       // objects at once: a store far away answers each request after tens of milliseconds
 	sampleInflated    = 8 * sampleHead
@@ -42,13 +43,14 @@ type sample struct {
 }
 
 // investigate looks into objects that are spread over the load's: it settles
-// their format and dialect in r, and gives what they have in common.
-func (s *Steps) investigate(ctx context.Context, load *bucketload.Load, objects []bucketload.Object, r *Resolution) (*surveyor, error) {
+// their format and dialect in r, and gives what they have in common. rows is how
+// many rows of CSV are taken from each place.
+func (s *Steps) investigate(ctx context.Context, load *bucketload.Load, objects []bucketload.Object, r *Resolution, rows int) (*surveyor, error) {
 	r.Format = formatOf(load, objects)
 	var samples []sample
 	if r.Format != bucketload.FormatParquet {
 		var err error
-		if samples, err = s.readSamples(ctx, load, objects); err != nil {
+		if samples, err = s.readSamples(ctx, load, objects, rows > headerRows || r.Format != bucketload.FormatCSV); err != nil {
 			return nil, err
 		}
 		if r.Format == bucketload.FormatAuto {
@@ -84,6 +86,7 @@ func (s *Steps) investigate(ctx context.Context, load *bucketload.Load, objects 
 		}
 	}
 	v := s.surveyor(load, r.Format, r.CSV)
+	v.rows = rows
 	deep := 0
 	for i, sample := range samples {
 		f := v.parse(sample)
@@ -196,17 +199,17 @@ func mixed(op, are string, first map[bucketload.Format]string) error {
 		Hint: fmt.Sprintf("say which: --set format=%s; or leave the others out with --exclude", formats[0])}
 }
 
-// readSamples reads the beginning, middle and end of each object. An object
+// readSamples reads the beginning of each object, and inside its middle and end. An object
 // that cannot be read is left to the copy, which reports it as its own failure;
 // it is an error here only where no object can be read.
-func (s *Steps) readSamples(ctx context.Context, load *bucketload.Load, objects []bucketload.Object) ([]sample, error) {
+func (s *Steps) readSamples(ctx context.Context, load *bucketload.Load, objects []bucketload.Object, inside bool) ([]sample, error) {
 	store := s.store(load)
 	samples := make([]sample, len(objects))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(sampleConcurrency)
 	for i, o := range objects {
 		g.Go(func() error {
-			samples[i] = readSample(ctx, store, o, load.Compression)
+			samples[i] = readSample(ctx, store, o, load.Compression, inside)
 			return ctx.Err()
 		})
 	}
@@ -229,7 +232,7 @@ func (s *Steps) readSamples(ctx context.Context, load *bucketload.Load, objects 
 	return good, nil
 }
 
-func readSample(ctx context.Context, store *source.Store, o bucketload.Object, compression string) sample {
+func readSample(ctx context.Context, store *source.Store, o bucketload.Object, compression string, inside bool) sample {
 	s := sample{object: o}
 	head, err := readRange(ctx, store, o, 0, sampleHead)
 	if err != nil {
@@ -250,7 +253,7 @@ func readSample(ctx context.Context, store *source.Store, o bucketload.Object, c
 		return s
 	}
 	s.whole = err == nil && o.Size <= sampleHead && len(s.head) < sampleInflated
-	if found == "" && o.Size > sampleHead+2*sampleInside {
+	if inside && found == "" && o.Size > sampleHead+2*sampleInside {
 		if s.middle, s.err = readRange(ctx, store, o, aligned(o.Size/2), sampleInside); s.err != nil {
 			return s
 		}
@@ -289,10 +292,10 @@ func readRange(ctx context.Context, store *source.Store, o bucketload.Object, of
 	return io.ReadAll(r)
 }
 
-// parse reads the sample's rows in the dialect. Rows that do not fit the
+// parse reads the sample's rows in the dialect, up to most from each place. Rows that do not fit the
 // header, as a cut that falls into a quoted field makes them, are passed over;
 // the error is that of the header.
-func (s sample) parse(dialect bucketload.CSV, load *bucketload.Load) (infer.Sample, error) {
+func (s sample) parse(dialect bucketload.CSV, load *bucketload.Load, most int) (infer.Sample, error) {
 	out := infer.Sample{URI: s.object.URI}
 	r, err := decode.NewCSV(bytes.NewReader(s.head), dialect)
 	if err != nil {
@@ -301,22 +304,22 @@ func (s sample) parse(dialect bucketload.CSV, load *bucketload.Load) (infer.Samp
 	if out.Header, err = header(r, s.object.URI, dialect, load, nil); err != nil {
 		return out, err
 	}
-	out.Rows = append(out.Rows, rowsOf(r, len(out.Header), !s.whole)...)
+	out.Rows = append(out.Rows, rowsOf(r, len(out.Header), most, !s.whole)...)
 	inside := dialect
 	inside.Header, inside.SkipHead, inside.SkipFoot, inside.Encoding = false, 1, 0, r.Encoding()
 	for _, piece := range [][]byte{s.middle, s.tail} {
 		if r, err := decode.NewCSV(bytes.NewReader(piece), inside); err == nil {
-			out.Rows = append(out.Rows, rowsOf(r, len(out.Header), true)...)
+			out.Rows = append(out.Rows, rowsOf(r, len(out.Header), most, true)...)
 		}
 	}
 	return out, nil
 }
 
-// rowsOf copies rows of n fields, up to sampleRows; cut is whether the last
+// rowsOf copies rows of n fields, up to most; cut is whether the last
 // row may be incomplete.
-func rowsOf(r *decode.CSV, n int, cut bool) [][]infer.Value {
+func rowsOf(r *decode.CSV, n, most int, cut bool) [][]infer.Value {
 	var rows [][]infer.Value
-	for len(rows) <= sampleRows {
+	for len(rows) <= most {
 		fields, err := r.Next()
 		if r.Broken() {
 			break
@@ -325,7 +328,7 @@ func rowsOf(r *decode.CSV, n int, cut bool) [][]infer.Value {
 			rows = append(rows, values(fields))
 		}
 	}
-	if len(rows) > 0 && (cut || len(rows) > sampleRows) {
+	if len(rows) > 0 && (cut || len(rows) > most) {
 		rows = rows[:len(rows)-1]
 	}
 	return rows

@@ -90,3 +90,43 @@ func TestConfiguredCompression(t *testing.T) {
 		t.Errorf("%+v %v", g, err)
 	}
 }
+
+// TestTypedHeaders: where the columns have their types, the beginnings of files
+// are enough, and the table is the same.
+func TestTypedHeaders(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{}
+	for i := range 3 {
+		files[fmt.Sprintf("%d.csv", i)] = "f;n\n" + strings.Repeat("some text;12.5\n", 6_000)
+	}
+	typed := []bucketload.Column{{Name: "f", Type: "text"}, {Name: "n", Type: "numeric"}}
+	for _, c := range []struct {
+		name     string
+		change   func(*bucketload.Load)
+		requests int64
+		table    string
+	}{
+		{"typed", func(l *bucketload.Load) { l.Columns = typed }, 3, "f text, n numeric"},
+		{"all text", func(l *bucketload.Load) { l.AllText = true }, 3, "f text, n text"},
+		{"untyped", func(*bucketload.Load) {}, 9, "f text, n numeric"},
+		{"one untyped", func(l *bucketload.Load) { l.Columns = []bucketload.Column{typed[0], {Name: "n"}} }, 9, "f text, n numeric"},
+		{"overridden", func(l *bucketload.Load) { l.Columns, l.ColumnsOverride = typed, true }, 9, "f text, n numeric"},
+		{"added", func(l *bucketload.Load) { l.Columns, l.Unknown = typed[:1], bucketload.PolicyAdd }, 9, "f text, n numeric"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := sharedBench(t, 0)
+			load := b.load(files, c.change)
+			load.CSV.Delimiter, load.CSVOpen = "", []string{"delimiter"}
+			s3 := b.inS3(load)
+			run := b.prepared(load)
+			if n := s3.Requests()["GetObject"]; n != c.requests {
+				t.Errorf("%d requests, want %d", n, c.requests)
+			}
+			b.table = "dataimport.r_" + run
+			if got := b.columnsOf(); got != c.table {
+				t.Errorf("%s, want %s", got, c.table)
+			}
+		})
+	}
+}

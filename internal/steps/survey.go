@@ -23,6 +23,7 @@ type population struct {
 	each    objectsOf
 	files   int64 // how many they are
 	counted bool  // by their headers, whatever that says of the table
+	shown   bool  // what their values look like is to be told, whatever that says of the table
 }
 
 // countedFiles is up to how many files a plan counts by their headers, which
@@ -31,7 +32,7 @@ const countedFiles = 2000
 
 // countable is the population that a plan goes by.
 func countable(each objectsOf, files int64) population {
-	return population{each, files, files <= countedFiles}
+	return population{each: each, files: files, counted: files <= countedFiles, shown: true}
 }
 
 const (
@@ -50,6 +51,7 @@ type surveyor struct {
 	load     *bucketload.Load
 	format   bucketload.Format
 	dialect  bucketload.CSV
+	rows     int // of CSV, from each place of a sample
 	survey   *infer.Survey
 	schema   map[string]decode.ParquetColumn // by name: the type that takes the values of all files
 	files    int64                           // looked into
@@ -57,7 +59,7 @@ type surveyor struct {
 }
 
 func (s *Steps) surveyor(load *bucketload.Load, format bucketload.Format, dialect bucketload.CSV) *surveyor {
-	return &surveyor{store: s.store(load), load: load, format: format, dialect: dialect, schema: map[string]decode.ParquetColumn{},
+	return &surveyor{store: s.store(load), load: load, format: format, dialect: dialect, rows: sampleRows, schema: map[string]decode.ParquetColumn{},
 		survey: infer.NewSurvey(infer.Options{LowerCase: load.LowerCase, AllText: load.AllText,
 			Decimal: dialect.Decimal, Thousands: dialect.Thousands, JSON: format == bucketload.FormatJSON})}
 }
@@ -178,7 +180,7 @@ func (v *surveyor) parse(s sample) found {
 	if v.format == bucketload.FormatJSON {
 		return v.parseJSON(s)
 	}
-	out, err := s.parse(v.dialect, v.load)
+	out, err := s.parse(v.dialect, v.load, v.rows)
 	return found{Sample: out, err: err}
 }
 
