@@ -15,6 +15,7 @@ type column struct {
 	kind   kind
 	trim   bool
 	empty  bool // quoted nothing is a value
+	direct bool // a value is text, and what the field has but for unquoted nothing
 	marked bool // numbers have marks other than a point
 	marks  marks
 	field  int // of the row; -1: it has none
@@ -49,6 +50,7 @@ func newColumn(format Format, given Column) (column, error) {
 			c.nullIf[i] = strings.Trim(c.nullIf[i], blanks)
 		}
 	}
+	c.direct = c.kind == text && !c.trim && len(c.nullIf) == 0
 	c.modify(given.base().Mod)
 	if c.kind == enum {
 		c.labels = make(map[string]bool, len(given.base().Labels))
@@ -154,6 +156,9 @@ func (c *column) value(row []bucketload.Field) (value []byte, null bool) {
 	}
 	f := &row[c.field]
 	value = f.Bytes
+	if c.direct {
+		return value, len(value) == 0 && !f.Quoted
+	}
 	if c.trim {
 		value = trim(value)
 	}
@@ -197,7 +202,7 @@ func (c *column) encode(dst, value []byte) ([]byte, fault) {
 	}
 	switch c.kind {
 	case text, other:
-		return append(dst, value...), checkText(value)
+		return appendChecked(dst, value)
 	case character:
 		f := checkText(value)
 		if f == fine && c.limit >= 0 && len(value) > c.limit && characters(value) > c.limit {

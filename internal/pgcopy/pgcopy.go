@@ -164,6 +164,13 @@ func (e *Encoder) appendText(dst []byte, row []bucketload.Field) ([]byte, error)
 			dst = append(dst, '\t')
 		}
 		c := &e.columns[i]
+		var f fault
+		if c.direct && c.field >= 0 && len(row[c.field].Bytes) > 0 {
+			if dst, f = appendText(dst, row[c.field].Bytes); f != fine {
+				return dst[:start], c.refuse(f, row[c.field].Bytes)
+			}
+			continue
+		}
 		value, null := c.value(row)
 		if null {
 			if c.none == nil {
@@ -172,7 +179,6 @@ func (e *Encoder) appendText(dst []byte, row []bucketload.Field) ([]byte, error)
 			dst = append(dst, c.none...)
 			continue
 		}
-		var f fault
 		if dst, f = c.encodeText(dst, value); f != fine {
 			return dst[:start], c.refuse(f, value)
 		}

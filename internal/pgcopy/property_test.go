@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -209,7 +210,7 @@ func BenchmarkEncodeTyped(b *testing.B) {
 		row[i] = bucketload.Field{Bytes: []byte(s), Quoted: true}
 		size += len(s)
 	}
-	for name, number := range map[string]Column{"float8": floatColumn, "numeric": numericColumn, "text": textColumn} {
+	for name, number := range map[string]Column{"float8": floatColumn, "numeric": numericColumn, "text": textColumn, "all": textColumn} {
 		b.Run(name, func(b *testing.B) {
 			columns := make([]Column, len(values))
 			for i, s := range values {
@@ -220,6 +221,9 @@ func BenchmarkEncodeTyped(b *testing.B) {
 				}
 			}
 			columns[1] = dateColumn
+			if name == "all" { // text, as it stands
+				columns = slices.Repeat([]Column{textColumn}, len(values))
+			}
 			enc, err := NewEncoder(Choose(columns), columns)
 			if err != nil {
 				b.Fatal(err)

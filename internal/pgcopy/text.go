@@ -13,12 +13,60 @@ const (
 	highs = 0x8080808080808080
 )
 
+// unusual has a high bit where a word has a NUL or what is not ASCII, or may have.
+func unusual(word uint64) uint64 { return ((word - ones) | word) & highs }
+
+// escaped is unusual for the text format: of control characters and the
+// backslash, too.
+func escaped(word uint64) uint64 {
+	return ((word - ' '*ones) | ((word ^ '\\'*ones) - ones) | word) & highs
+}
+
+// short16 is the longest value that copyShort takes.
+const short16 = 16
+
+// copyShort copies a value of 1 to 16 bytes in moves of fixed lengths, and gives
+// two words that have all its bytes, some of them twice, and no others but 'a'.
+// Most values are so short that a call to copy them costs more than the copy.
+func copyShort(dst *[short16]byte, value []byte) (first, last uint64) {
+	switch n := len(value); {
+	case n >= 8:
+		first, last = binary.LittleEndian.Uint64(value), binary.LittleEndian.Uint64(value[n-8:])
+		binary.LittleEndian.PutUint64(dst[:], first)
+		binary.LittleEndian.PutUint64(dst[n-8:], last)
+	case n >= 4:
+		a, b := binary.LittleEndian.Uint32(value), binary.LittleEndian.Uint32(value[n-4:])
+		binary.LittleEndian.PutUint32(dst[:], a)
+		binary.LittleEndian.PutUint32(dst[n-4:], b)
+		first = uint64(a) | uint64(b)<<32
+		last = first
+	default:
+		a, b, c := value[0], value[n/2], value[n-1]
+		dst[0], dst[n/2], dst[n-1] = a, b, c
+		const rest = 'a' * ones << 24 & (1<<64 - 1)
+		first = uint64(a) | uint64(b)<<8 | uint64(c)<<16 | rest
+		last = first
+	}
+	return first, last
+}
+
+// appendChecked appends text of the binary format.
+func appendChecked(dst, value []byte) ([]byte, fault) {
+	if n := len(value); 0 < n && n <= short16 && cap(dst)-len(dst) >= short16 {
+		first, last := copyShort((*[short16]byte)(dst[len(dst):len(dst)+short16]), value)
+		if unusual(first)|unusual(last) == 0 {
+			return dst[:len(dst)+n], fine
+		}
+	}
+	return append(dst, value...), checkText(value)
+}
+
 // checkText judges what goes into text: UTF-8 without a NUL.
 func checkText(value []byte) fault {
 	rest := value
 	for ; len(rest) >= 8; rest = rest[8:] {
 		word := binary.LittleEndian.Uint64(rest)
-		if ((word-ones)|word)&highs != 0 { // a NUL, or not ASCII
+		if unusual(word) != 0 {
 			return checkUnicode(rest)
 		}
 	}
@@ -33,11 +81,16 @@ func checkText(value []byte) fault {
 // appendText appends text in the text format. Most values are ASCII without
 // anything to escape.
 func appendText(dst, value []byte) ([]byte, fault) {
+	if n := len(value); 0 < n && n <= short16 && cap(dst)-len(dst) >= short16 {
+		first, last := copyShort((*[short16]byte)(dst[len(dst):len(dst)+short16]), value)
+		if escaped(first)|escaped(last) == 0 {
+			return dst[:len(dst)+n], fine
+		}
+		return appendEscaped(dst, value), checkText(value)
+	}
 	rest := value
 	for ; len(rest) >= 8; rest = rest[8:] {
-		word := binary.LittleEndian.Uint64(rest)
-		backslash := word ^ '\\'*ones
-		if ((word-' '*ones)|(backslash-ones)|word)&highs != 0 {
+		if escaped(binary.LittleEndian.Uint64(rest)) != 0 {
 			return appendEscaped(dst, value), checkText(value)
 		}
 	}
