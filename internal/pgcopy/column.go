@@ -3,6 +3,7 @@ package pgcopy
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -186,6 +187,12 @@ func trim(b []byte) []byte {
 
 // encodeField appends the value's binary form behind its length.
 func (c *column) encodeField(dst, value []byte) ([]byte, fault) {
+	if c.kind == float8 && !c.marked {
+		if f, ok := exact(value); ok {
+			const length = "\x00\x00\x00\x08"
+			return binary.BigEndian.AppendUint64(append(dst, length...), math.Float64bits(f)), fine
+		}
+	}
 	at := len(dst)
 	dst, f := c.encode(append(dst, 0, 0, 0, 0), value)
 	binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))

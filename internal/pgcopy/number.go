@@ -61,18 +61,18 @@ func short(value []byte) (mantissa uint64, fraction int, negative, ok bool) {
 		negative = value[0] == '-'
 		value = value[1:]
 	}
-	point := len(value)
-	for i, b := range value {
-		if d := b - '0'; d <= 9 {
-			mantissa = mantissa*10 + uint64(d)
-		} else if b == '.' && point == len(value) {
-			point = i
-		} else {
-			return 0, 0, false, false
-		}
+	i := 0
+	for ; i < len(value) && value[i]-'0' <= 9; i++ {
+		mantissa = mantissa*10 + uint64(value[i]-'0')
 	}
-	fraction = max(0, len(value)-point-1)
-	return mantissa, fraction, negative, 1 < len(value) && len(value) <= 18 || len(value) == 1 && point == 1
+	point := i
+	if i < len(value) && value[i] == '.' {
+		for i++; i < len(value) && value[i]-'0' <= 9; i++ {
+			mantissa = mantissa*10 + uint64(value[i]-'0')
+		}
+		fraction = i - point - 1
+	}
+	return mantissa, fraction, negative, i == len(value) && i <= 18 && point+fraction > 0
 }
 
 // parse takes [sign] digits [. digits] [e [sign] digits], with a digit before
@@ -186,6 +186,21 @@ func (s special) float() float64 {
 // pow10 are powers of ten; a float64 holds them exactly up to 1e22.
 var pow10 = [18]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17}
 
+// exact is the float64 that a number of up to 2^53 and 17 decimals is nearest to:
+// it holds both parts exactly, so that one operation rounds once. It is not ok
+// for anything else.
+func exact(value []byte) (f float64, ok bool) {
+	m, fraction, negative, ok := short(value)
+	if !ok || m >= 1<<53 {
+		return 0, false
+	}
+	f = float64(m) / pow10[fraction]
+	if negative {
+		f = -f
+	}
+	return f, true
+}
+
 func appendFloat8(dst, value []byte) ([]byte, fault) {
 	f, why := parseFloat(value, 64)
 	return binary.BigEndian.AppendUint64(dst, math.Float64bits(f)), why
@@ -199,12 +214,7 @@ func appendFloat4(dst, value []byte) ([]byte, fault) {
 // parseFloat gives the nearest float of 32 or 64 bits. What would become zero
 // or infinite is out of range.
 func parseFloat(value []byte, bits int) (float64, fault) {
-	// A float64 holds both parts exactly, so that one operation rounds once.
-	if m, fraction, negative, ok := short(value); ok && m < 1<<53 && bits == 64 {
-		f := float64(m) / pow10[fraction]
-		if negative {
-			f = -f
-		}
+	if f, ok := exact(value); ok && bits == 64 {
 		return f, fine
 	}
 	var d decimal

@@ -147,12 +147,10 @@ func (e *Encoder) appendBinary(dst []byte, row []bucketload.Field) ([]byte, erro
 			dst = append(dst, c.none...)
 			continue
 		}
-		at := len(dst)
 		var f fault
-		if dst, f = c.encode(append(dst, 0, 0, 0, 0), value); f != fine {
+		if dst, f = c.encodeField(dst, value); f != fine {
 			return dst[:start], c.refuse(f, value)
 		}
-		binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
 	}
 	return dst, nil
 }

@@ -239,3 +239,25 @@ func BenchmarkEncodeTyped(b *testing.B) {
 		})
 	}
 }
+
+// Of signs, digits and a point exactly those are numbers that strconv takes, in
+// every length and with the point anywhere, and they are the same numbers.
+func TestPlainNumberProperty(t *testing.T) {
+	plain := rapid.OneOf(rapid.StringMatching(`[-+]?[0-9]{0,10}\.?[0-9]{0,10}`), rapid.StringMatching(`[-+]?[0-9]{0,3}\.?[0-9]{0,3}[-+.]?[0-9]{0,2}`),
+		rapid.Map(rapid.Int64Range(-1<<55, 1<<55), func(n int64) string { return strconv.FormatInt(n, 10) }))
+	rapid.Check(t, func(t *rapid.T) {
+		s := plain.Draw(t, "s")
+		if s == "" {
+			return // NULL
+		}
+		want, invalid := strconv.ParseFloat(s, 64)
+		got, err := encodeOne(Binary, floatColumn, s)
+		if (err != nil) != (invalid != nil) || err == nil && binary.BigEndian.Uint64(got[field:]) != math.Float64bits(want) {
+			t.Fatalf("%q became %x, %v; want %v, %v", s, got, err, want, invalid)
+		}
+		if _, err = encodeOne(Binary, numericColumn, s); (err != nil) != (invalid != nil) {
+			t.Fatalf("numeric: %q: %v, want %v", s, err, invalid)
+		}
+		checkNumeric(t, s)
+	})
+}
