@@ -177,9 +177,19 @@ type Tolerance struct {
 // Rejects says whether a row that cannot be loaded costs the row and not its file.
 func (t Tolerance) Rejects() bool { return t.RowsPerFile != Share{} || t.Rows != Share{} }
 
-// Checks are judged on staging before the swap.
+// Checks are judged on staging, built and analysed, before the swap. What one
+// refuses is never swapped in, unless a person accepts it for that run.
 type Checks struct {
-	Rows RowRange `json:"rows"`
+	Rows      RowRange         `json:"rows"`
+	VsLive    float64          `json:"vs_live,omitempty"`    // rows, at least this percentage of the live table's, where there is one
+	NullShare map[string]Share `json:"null_share,omitempty"` // rows that may have NULL in a column
+	Unique    [][]string       `json:"unique,omitempty"`     // columns that together are unique; a row with NULL in one has no equal
+	SQL       []string         `json:"sql,omitempty"`        // queries that must give no row; {staging} and {table} are the tables
+}
+
+// Any says whether there is something to be judged.
+func (c Checks) Any() bool {
+	return c.Rows != RowRange{} || c.VsLive > 0 || len(c.NullShare)+len(c.Unique)+len(c.SQL) > 0
 }
 
 // RowRange bounds a number of rows; a zero Max is no bound.

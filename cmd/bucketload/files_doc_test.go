@@ -19,37 +19,42 @@ import (
 	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
-var updateDocs = flag.Bool("update", false, "write what the examples of docs/files.md give into it")
+var updateDocs = flag.Bool("update", false, "write what the examples of docs/files.md and docs/modes.md give into them")
 
 var (
 	fence   = regexp.MustCompile("(?ms)^```(\\S.*?)\n(.*?)^```\n")
 	example = regexp.MustCompile(`(?m)^### `)
-	staging = regexp.MustCompile(`r_[0-9a-z]{12}_`)
+	runID   = regexp.MustCompile(`(r_|redrive |run )[0-9a-z]{12}`)
 	octet   = regexp.MustCompile(`\\x[0-9a-f]{2}`)
 )
 
-// TestFilesDocument loads every example of docs/files.md, and compares what
-// comes out with what it says. The blocks of an example are files ("csv
+// TestFilesDocument loads every example of docs/files.md and of docs/modes.md,
+// and compares what comes out with what it says. The blocks of an example are files ("csv
 // NAME", with an encoding, or with "bytes" where \xNN is a byte), the keys of the table
 // (yaml), statements to run before (sql), and what comes of it: the table, the
 // error, or the rejects.
 func TestFilesDocument(t *testing.T) {
-	const path = "../../docs/files.md"
-	document, err := os.ReadFile(path)
+	dsn := temptest.Database(t, 0)
+	for _, name := range []string{"files", "modes"} {
+		t.Run(name, func(t *testing.T) { testDocument(t, dsn, name, "../../docs/"+name+".md") })
+	}
+}
+
+func testDocument(t *testing.T, dsn, document, path string) {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dsn := temptest.Database(t, 0)
-	starts := append(example.FindAllIndex(document, -1), []int{len(document)})
+	starts := append(example.FindAllIndex(text, -1), []int{len(text)})
 	sections := make([]string, len(starts)-1)
 	t.Run("examples", func(t *testing.T) {
 		for i := range sections {
-			sections[i] = string(document[starts[i][0]:starts[i+1][0]])
+			sections[i] = string(text[starts[i][0]:starts[i+1][0]])
 			name, _, _ := strings.Cut(strings.TrimPrefix(sections[i], "### "), "\n")
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				want := sections[i]
-				sections[i] = runExample(t, dsn, fmt.Sprintf("example_%d", i), want)
+				sections[i] = runExample(t, dsn, fmt.Sprintf("%s_%d", document, i), want)
 				if sections[i] != want && !*updateDocs {
 					t.Errorf("the document is not what comes out (go test ./cmd/bucketload -run TestFilesDocument -update); this is:\n%s", sections[i])
 				}
@@ -57,7 +62,7 @@ func TestFilesDocument(t *testing.T) {
 		}
 	})
 	if *updateDocs {
-		if err := os.WriteFile(path, append(document[:starts[0][0]:starts[0][0]], strings.Join(sections, "")...), 0o600); err != nil {
+		if err := os.WriteFile(path, append(text[:starts[0][0]:starts[0][0]], strings.Join(sections, "")...), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -100,7 +105,7 @@ func runExample(t *testing.T, dsn, schema, section string) string {
 	stderr, code := runBucketload(t, dir, dsn, "load", "t")
 	place := regexp.MustCompile(`(file://)?` + regexp.QuoteMeta(dir) + "/data/")
 	plain := func(s string) string {
-		return strings.ReplaceAll(staging.ReplaceAllString(place.ReplaceAllString(s, ""), "r_RUN_"), schema+".", "public.")
+		return strings.ReplaceAll(runID.ReplaceAllString(place.ReplaceAllString(s, ""), "${1}RUN"), schema+".", "public.")
 	}
 	return fence.ReplaceAllStringFunc(section, func(b string) string {
 		info, _, _ := strings.Cut(strings.TrimPrefix(b, "```"), "\n")

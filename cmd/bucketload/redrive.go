@@ -3,15 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/conduct"
 	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/steps"
 )
 
 func (a *app) redriveCommand() *cobra.Command {
+	var accept bool
 	cmd := &cobra.Command{
 		Use:   "redrive RUN",
 		Short: "Go on with a failed or cancelled run: only what is not loaded yet",
@@ -21,7 +24,10 @@ the ledger holds the configuration of the run.
 
 A run whose process died goes on where its state machine stopped. A run on AWS
 goes on there: redrive starts an execution of the same state machine, or, where
-it may not, prints the command that does.`,
+it may not, prints the command that does.
+
+Where a check of the load has refused the rows, --accept lets them pass: the run
+goes on to the swap, though any other check that then fails still stops it.`,
 		Args: needArgs(1, 1, "one run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, closePool, err := a.connectLedger(cmd.Context(), 16)
@@ -30,6 +36,12 @@ it may not, prints the command that does.`,
 				return err
 			}
 			defer closePool()
+			if accept {
+				if err := accepted(cmd.Context(), s, args[0]); err != nil {
+					a.notRedriven(nil, err)
+					return err
+				}
+			}
 			if r, err := s.Ledger.Run(cmd.Context(), args[0]); err == nil && r.Conductor == ledger.StepFunctions && r.Execution != nil {
 				err := a.redriveOnAWS(cmd.Context(), r)
 				if err != nil {
@@ -53,7 +65,23 @@ it may not, prints the command that does.`,
 		},
 	}
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the result as a JSON object")
+	cmd.Flags().BoolVar(&accept, "accept", false, "let the rows pass that a check of the load has refused")
 	return cmd
+}
+
+// accepted lets pass what the checks have found against a run's rows.
+func accepted(ctx context.Context, s *steps.Steps, run string) error {
+	if there, err := s.Ledger.Exists(ctx); err != nil || !there {
+		return err // redrive says so
+	}
+	if err := s.Ledger.Migrate(ctx); err != nil {
+		return err
+	}
+	checks, err := s.Ledger.Accept(ctx, run)
+	if err == nil {
+		s.Log.Info("accepted what the checks found", "run", run, "checks", strings.Join(checks, ", "))
+	}
+	return err
 }
 
 // notRedriven prints with --json the run as it stands, nil where there is none,

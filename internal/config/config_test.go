@@ -72,7 +72,8 @@ func TestTheWholeFile(t *testing.T) {
 	}
 	want.Tolerate.Files = bucketload.Share{Percent: 1, IsShare: true}
 	want.Indexes = []string{"(station_id, date)"}
-	want.Checks.Rows.Min = 1
+	want.Checks = bucketload.Checks{Rows: bucketload.RowRange{Min: 1}, VsLive: 90, NullShare: map[string]bucketload.Share{"temp": {Percent: 5, IsShare: true}, "date": {}},
+		Unique: [][]string{{"station_id", "date"}, {"name"}}, SQL: []string{"SELECT * FROM {staging} WHERE temp > 60"}}
 	if len(loads) != 1 || !reflect.DeepEqual(*loads[0], want) {
 		t.Errorf("got  %+v\nwant %+v", loads[0], want)
 	}
@@ -212,8 +213,12 @@ func TestWhatIsWrong(t *testing.T) {
 		{table + "tolerate: {rows: many}", "neither a count nor a percentage", ""},
 		{table + "columns: {a: {default: [1]}}", "tables.x.columns.a.default: must be one value", ""},
 		{table + "key: id", "id is not supported yet", ""},
-		{table + "checks: {vs_live: 90%}", "tables.x.checks.vs_live: 90% is not supported yet", "leave vs_live out"},
-		{table + "checks: {null_share: {temp: 5%}}", "not supported yet", ""},
+		{table + "checks: {vs_live: most}", `tables.x.checks.vs_live: "most" is not a percentage`, ""},
+		{table + "checks: {null_share: 5%}", "tables.x.checks.null_share: must be a mapping", "{temp: 5%}"},
+		{table + "checks: {null_share: {temp: few}}", `tables.x.checks.null_share.temp: "few" is neither a count nor a percentage`, ""},
+		{table + "checks: {unique: [[]]}", "tables.x.checks.unique: has an empty list in it", "[[station_id, date], [id]]"},
+		{table + "checks: {unique: id}", "tables.x.checks.unique: must be a list of lists", ""},
+		{table + "checks: {sql: ' '}", "tables.x.checks.sql: must not be empty", ""},
 		{table + "keep_backups: 2", "2 is not supported yet", ""},
 		{"notify: {sns: arn:x}", `1:15: notify.sns: "arn:x" is not the ARN of an SNS topic`, "aws sns list-topics"},
 		{"notify: {sns: arn:aws:sns:us-east-1:123456789012:t:6b0e71bd-7e97-4d97-80ce-4a0994e55286}", "is not the ARN of an SNS topic", ""},
@@ -416,6 +421,7 @@ func TestTheLoadAsAWhole(t *testing.T) {
 		{"columns: {a: {type: int, true_if: [ja]}}", "true_if and false_if mean nothing with type int", "type: boolean"},
 		{"columns: {a: {type: BOOL, true_if: ja}}", "", ""},
 
+		{"mode: append\n    checks: {rows: {min: 1}}", "checks mean nothing with mode: append", "mode: replace"},
 		{`checks: {rows: {min: 5, max: 4}}`, "checks.rows.min is more than checks.rows.max", ""},
 	} {
 		_, err := mustParse(t, "tables:\n  x:\n    from: y\n    "+tt.text).Loads(nil, Flags{})

@@ -88,6 +88,10 @@ func schemaType(at any, least int64) object {
 		return object{"type": []string{"object", "null"}}
 	case *[]bucketload.Column:
 		return object{"type": []string{"object", "null"}, "additionalProperties": object{"$ref": "#/$defs/column"}}
+	case *map[string]bucketload.Share:
+		return object{"type": []string{"object", "null"}, "additionalProperties": object{"type": []string{"string", "number"}}}
+	case *[][]string:
+		return object{"type": []string{"array", "null"}, "items": object{"$ref": "#/$defs/texts"}}
 	case *[]string, *verbatim:
 		return object{"$ref": "#/$defs/texts"}
 	case **string:

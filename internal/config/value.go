@@ -22,6 +22,7 @@ type (
 	columnsMode bool             // complete or override
 	replaceHow  bool             // swap or in_place
 	duration    time.Duration
+	ratio       float64  // a percentage, over 100 too
 	verbatim    []string // a list in which null is text too
 	char        string   // one byte or none
 	mark        string   // a few bytes, none of them a line end
@@ -85,6 +86,17 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
+func (r *ratio) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(string(text)), "%")), 64)
+	if err != nil || !(v >= 0 && v <= 1e6) {
+		return fmt.Errorf("%s is not a percentage; write for example 90%%", quote(string(text)))
+	}
+	*r = ratio(v)
+	return nil
+}
+
+func (r ratio) String() string { return strconv.FormatFloat(float64(r), 'f', -1, 64) + "%" }
+
 func (d duration) String() string { return time.Duration(d).String() }
 
 func (c *char) UnmarshalText(text []byte) error {
@@ -145,6 +157,14 @@ func assign(to any, n *node, least int64, check func(string) error) error {
 	case *[]string:
 		texts, err := texts(n, check)
 		*to = texts
+		return err
+	case *[][]string:
+		lists, err := lists(n)
+		*to = lists
+		return err
+	case *map[string]bucketload.Share:
+		shares, err := shares(n)
+		*to = shares
 		return err
 	case *verbatim:
 		if n.kind == null && n.text != "" {
@@ -215,6 +235,52 @@ func texts(n *node, check func(string) error) ([]string, error) {
 			}
 		}
 		out = append(out, item.text)
+	}
+	return out, nil
+}
+
+// lists reads a list of lists of names; a name by itself is a list of one.
+func lists(n *node) ([][]string, error) {
+	hint := "write for example [[station_id, date], [id]]"
+	switch n.kind {
+	case null:
+		return nil, nil
+	case scalar, mapping:
+		return nil, &bucketload.Error{Message: "must be a list of lists", Hint: hint}
+	}
+	var out [][]string
+	for _, item := range n.items {
+		names, err := texts(item, notBlank)
+		if err != nil {
+			return nil, err
+		}
+		if len(names) == 0 {
+			return nil, &bucketload.Error{Message: "has an empty list in it", Hint: hint}
+		}
+		out = append(out, names)
+	}
+	return out, nil
+}
+
+// shares reads a mapping of names to limits.
+func shares(n *node) (map[string]bucketload.Share, error) {
+	switch n.kind {
+	case null:
+		return nil, nil
+	case scalar, list:
+		return nil, &bucketload.Error{Message: "must be a mapping", Hint: "write for example {temp: 5%}"}
+	}
+	out := make(map[string]bucketload.Share, len(n.pairs))
+	for _, p := range n.pairs {
+		var s bucketload.Share
+		err := checkName(p.key.text)
+		if err == nil {
+			err = assign(&s, p.value, 0, nil)
+		}
+		if err != nil {
+			return nil, under(p.key.text, p.value, err)
+		}
+		out[p.key.text] = s
 	}
 	return out, nil
 }

@@ -18,6 +18,10 @@ func contradictions(l *bucketload.Load, said []string) error {
 		return &bucketload.Error{Message: fmt.Sprintf("on_duplicate: %s means nothing with mode: append: rows go straight into the live table, which has its own already", keeps),
 			Hint: "leave it out, and let rows whose key is there be rejected: tolerate: {rows: 1%}; or write mode: replace"}
 	}
+	if l.Mode == bucketload.ModeAppend && l.Checks.Any() {
+		return &bucketload.Error{Message: "checks mean nothing with mode: append: rows go straight into the live table, and there is nothing to check before",
+			Hint: "leave them out, or write mode: replace"}
+	}
 	for _, judge := range []func() error{
 		func() error { return ofFormat(l, said) },
 		func() error { return dialect(l.CSV) },

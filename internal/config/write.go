@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -102,6 +103,18 @@ func render(at any) string {
 	switch at := at.(type) {
 	case *[]string:
 		return texted(*at)
+	case *[][]string:
+		out := make([]string, len(*at))
+		for i, names := range *at {
+			out[i] = texted(names)
+		}
+		return "[" + strings.Join(out, ", ") + "]"
+	case *map[string]bucketload.Share:
+		var out []string
+		for _, name := range slices.Sorted(maps.Keys(*at)) {
+			out = append(out, text(name)+": "+text((*at)[name].String()))
+		}
+		return "{" + strings.Join(out, ", ") + "}"
 	case *string:
 		return text(*at)
 	case *char:

@@ -110,7 +110,15 @@ func anyLoad() *rapid.Generator[*bucketload.Load] {
 		l.ColumnsOverride = rapid.Bool().Draw(t, "override")
 		l.MinBatchBytes = bucketload.Bytes(rapid.Int64Range(0, 1<<50).Draw(t, "bytes"))
 		l.Tolerate.Files = rapid.SampledFrom([]bucketload.Share{{}, {Count: 7}, {Percent: 0.125, IsShare: true}}).Draw(t, "files")
-		l.Checks.Rows.Min = rapid.Int64Range(0, 1<<60).Draw(t, "min")
+		if l.Mode != bucketload.ModeAppend {
+			l.Checks.Rows.Min = rapid.Int64Range(0, 1<<60).Draw(t, "min")
+			l.Checks.VsLive = rapid.SampledFrom([]float64{0, 0.1, 90, 250}).Draw(t, "vs live")
+			l.Checks.NullShare = rapid.SampledFrom([]map[string]bucketload.Share{nil, {"no": {}, "b, c": {Percent: 2.5, IsShare: true}}}).Draw(t, "null share")
+			if columns := list("unique"); columns != nil {
+				l.Checks.Unique = [][]string{columns, {"a"}}
+			}
+			l.Checks.SQL = list("sql")
+		}
 		l.LockTimeout = time.Duration(rapid.Int64Range(1, 1e15).Draw(t, "lock"))
 		names := rapid.SliceOfNDistinct(texty(), 0, 4, rapid.ID[string]).Draw(t, "names")
 		for _, name := range names {

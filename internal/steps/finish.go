@@ -209,22 +209,8 @@ func (s *Steps) checkCopied(ctx context.Context, run string, r *ledger.Run) erro
 	if len(load.BeforeSwapSQL) > 0 || load.LimitFiles > 0 {
 		return nil // rows are judged once they are what is swapped in, if they are
 	}
-	return judgeRows(load, run, rows) // before the indexes are built for nothing
-}
-
-func failedCheck(message, hint string) error {
-	return &bucketload.Error{Op: "check", Code: bucketload.CodeCheck, Message: message, Hint: hint}
-}
-
-func judgeRows(load *bucketload.Load, run string, rows int64) error {
-	look := fmt.Sprintf("look at the rows: SELECT * FROM %s LIMIT 10", table.Quote(bucketload.StagingTable(run)))
-	switch bounds := load.Checks.Rows; {
-	case rows == 0 && !load.AllowEmpty:
-		return failedCheck("there is no row, and an empty table is never swapped in", "set allow_empty: true if an empty table is right")
-	case rows < bounds.Min:
-		return failedCheck(fmt.Sprintf("%d rows are fewer than checks.rows.min: %d", rows, bounds.Min), look)
-	case bounds.Max > 0 && rows > bounds.Max:
-		return failedCheck(fmt.Sprintf("%d rows are more than checks.rows.max: %d", rows, bounds.Max), look)
+	if err := someRows(load, rows); err != nil {
+		return err
 	}
-	return nil
+	return s.judge(ctx, run, load, table.JudgeRows(load, rows)) // before the indexes are built for nothing
 }

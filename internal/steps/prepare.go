@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -99,6 +100,9 @@ func (s *Steps) record(ctx context.Context, run string, load *bucketload.Load, l
 			if r.Keys, checks, err = table.Try(ctx, tx, load, run, steps); err != nil {
 				return err
 			}
+			if err := table.TryChecks(ctx, tx, load, run, live != nil); err != nil {
+				return err
+			}
 			if !load.Tolerate.Rejects() {
 				checks = nil // cheaper once the rows are in
 			}
@@ -126,12 +130,8 @@ func (s *Steps) buildable(ctx context.Context, load *bucketload.Load, run string
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range load.PrimaryKey {
-		if !slices.ContainsFunc(r.Table, func(c table.Column) bool { return c.Name == key }) {
-			return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage, Column: key,
-				Message: fmt.Sprintf("primary_key names column %q, which the table will not have", key),
-				Hint:    "the table's columns: bucketload plan " + load.Key}
-		}
+	if err := hasColumns(load, r); err != nil {
+		return nil, err
 	}
 	columns := r.Table
 	if live != nil {
@@ -151,6 +151,28 @@ func (s *Steps) buildable(ctx context.Context, load *bucketload.Load, run string
 		err = live.Unfit(load.Table, columns)
 	}
 	return steps, err
+}
+
+// hasColumns refuses keys and checks of columns that the table will not have.
+func hasColumns(load *bucketload.Load, r *Resolution) error {
+	type names struct {
+		path  string
+		names []string
+	}
+	all := []names{{"primary_key", load.PrimaryKey}, {"checks.null_share", slices.Sorted(maps.Keys(load.Checks.NullShare))}}
+	for _, columns := range load.Checks.Unique {
+		all = append(all, names{"checks.unique", columns})
+	}
+	for _, by := range all {
+		for _, name := range by.names {
+			if !slices.ContainsFunc(r.Table, func(c table.Column) bool { return c.Name == name }) {
+				return &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage, Column: name,
+					Message: fmt.Sprintf("%s names column %q, which the table will not have", by.path, name),
+					Hint:    "the table's columns: bucketload plan " + load.Key}
+			}
+		}
+	}
+	return nil
 }
 
 // appendable says whether every column that files fill is in the live table.

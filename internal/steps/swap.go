@@ -57,7 +57,7 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 			return ledger.Publish(ctx, tx, try.Run, r.Load.Table, ledger.Publication{Status: status})
 		})
 	default:
-		if err = s.checkRows(ctx, try.Run, r.Load); err == nil && !r.Load.InPlace {
+		if err = s.check(ctx, try.Run, r.Load); err == nil && !r.Load.InPlace {
 			err = table.CheckReferences(ctx, s.Pool, r.Load, try.Run)
 		}
 		if err == nil {
@@ -71,19 +71,6 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 		s.sweep(ctx, try.Run, r.Load, 0)
 	}
 	return s.Ledger.Run(ctx, try.Run)
-}
-
-// checkRows judges the rows that are about to be swapped in, where the load's
-// own SQL may have changed how many they are.
-func (s *Steps) checkRows(ctx context.Context, run string, load *bucketload.Load) error {
-	if len(load.BeforeSwapSQL) == 0 {
-		return nil
-	}
-	rows, err := table.Count(ctx, s.Pool, bucketload.StagingTable(run))
-	if err != nil {
-		return err
-	}
-	return judgeRows(load, run, rows)
 }
 
 // swap swaps, as often as others hold a lock on the live table.

@@ -51,7 +51,7 @@ func Steps(ctx context.Context, q Queryer, load *bucketload.Load, run string, li
 		add("statistics", "CREATE STATISTICS "+name+" "+statisticsBody(definition)+" FROM "+t)
 	}
 	for _, sql := range load.BeforeSwapSQL {
-		add("before_swap_sql", strings.NewReplacer("{staging}", t, "{table}", Quote(load.Table)).Replace(sql))
+		add("before_swap_sql", expand(sql, load, run))
 	}
 	if live == nil {
 		return steps, nil

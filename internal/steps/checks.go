@@ -1,0 +1,67 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/table"
+)
+
+// check judges the rows of staging as they are about to be swapped in: the
+// load's own SQL may have changed them.
+func (s *Steps) check(ctx context.Context, run string, load *bucketload.Load) error {
+	if len(load.BeforeSwapSQL) == 0 && !load.Checks.Any() {
+		return nil // Check has counted them
+	}
+	rows, found, err := table.Judge(ctx, s.Pool, load, run)
+	if err == nil {
+		err = someRows(load, rows)
+	}
+	if err != nil {
+		return err
+	}
+	return s.judge(ctx, run, load, found)
+}
+
+// judge is CodeCheck where the load's checks have something against the run's
+// rows that nobody has accepted. Staging stays for a person to look at.
+func (s *Steps) judge(ctx context.Context, run string, load *bucketload.Load, found []table.Finding) error {
+	if len(found) == 0 {
+		return nil
+	}
+	var names, messages []string
+	for _, f := range found {
+		names = append(names, f.Check)
+	}
+	open, err := s.Ledger.Refuse(ctx, run, names)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if slices.Contains(open, f.Check) {
+			messages = append(messages, f.Message)
+		} else {
+			s.Log.Warn("a check is passed over, as somebody has accepted what it found", "run", run, "found", f.Message)
+		}
+	}
+	if len(messages) == 0 {
+		return nil
+	}
+	return failedCheck(strings.Join(messages, "; "), fmt.Sprintf("look at the rows: SELECT * FROM %s LIMIT 10; to accept them as they are: bucketload redrive %s --accept; or mend them and load again, which drops these: bucketload load %s",
+		table.Quote(bucketload.StagingTable(run)), run, load.Key))
+}
+
+// someRows refuses to swap in an empty table that nobody has allowed.
+func someRows(load *bucketload.Load, rows int64) error {
+	if rows > 0 || load.AllowEmpty {
+		return nil
+	}
+	return failedCheck("there is no row, and an empty table is never swapped in", "set allow_empty: true if an empty table is right")
+}
+
+func failedCheck(message, hint string) error {
+	return &bucketload.Error{Op: "check", Code: bucketload.CodeCheck, Message: message, Hint: hint}
+}
