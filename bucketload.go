@@ -59,7 +59,13 @@ type Mode string
 const (
 	ModeReplace Mode = "replace" // a new table is built beside the live one and swapped in
 	ModeAppend  Mode = "append"  // objects not loaded yet are added to the live table
+	ModeUpsert  Mode = "upsert"  // so are their rows, in the place of those with the same key
+	// Objects not loaded yet are added to the live table, in the place of all rows that have the key of one of theirs.
+	ModeReplacePartition Mode = "replace_partition"
 )
+
+// Merges says whether a live table stays, and rows of it give way to others.
+func (m Mode) Merges() bool { return m == ModeUpsert || m == ModeReplacePartition }
 
 // Format is the kind of file.
 type Format string
@@ -81,8 +87,9 @@ const (
 
 // Policy words for what is not as the table has it.
 const (
-	PolicyFail     = "fail"     // unknown, missing: the file fails
-	PolicyIgnore   = "ignore"   // unknown: the header is passed over
+	PolicyFail     = "fail"     // unknown, missing: the file fails; on_changed: the run
+	PolicyIgnore   = "ignore"   // unknown: the header is passed over; on_changed: the object is
+	PolicyReload   = "reload"   // on_changed: the object is loaded again
 	PolicyAdd      = "add"      // unknown: the table gets the column
 	PolicyRescue   = "rescue"   // unknown: its values go to the column RescueColumn
 	PolicyNull     = "null"     // missing: the column is NULL, or its default
@@ -213,6 +220,8 @@ type Load struct {
 	JSON        JSON      `json:"json"`
 	Loader      string    `json:"loader,omitempty"` // LoaderStream where it is empty
 	Mode        Mode      `json:"mode"`
+	KeyColumns  []string  `json:"key_columns,omitempty"` // of modes that merge: by which rows give way
+	OnChanged   string    `json:"on_changed,omitempty"`  // an object that changed since it was loaded, where the live table stays: PolicyFail where it is empty, PolicyReload, PolicyIgnore
 	AllowEmpty  bool      `json:"allow_empty,omitempty"`
 	AllText     bool      `json:"all_text,omitempty"`
 	LowerCase   bool      `json:"lower_case"`
@@ -240,5 +249,6 @@ type Load struct {
 
 	NotifySNS string `json:"notify_sns,omitempty"` // ARN of the topic that is told of failed and partial runs
 
-	LimitFiles int `json:"limit_files,omitempty"` // a trial: this many files into staging, no swap
+	LimitFiles int  `json:"limit_files,omitempty"` // a trial: this many files into staging, no swap
+	Force      bool `json:"force,omitempty"`       // load also what the table has already
 }

@@ -105,7 +105,7 @@ func runExample(t *testing.T, dsn, schema, section string) string {
 	stderr, code := runBucketload(t, dir, dsn, "load", "t")
 	place := regexp.MustCompile(`(file://)?` + regexp.QuoteMeta(dir) + "/data/")
 	plain := func(s string) string {
-		return strings.ReplaceAll(runID.ReplaceAllString(place.ReplaceAllString(s, ""), "${1}RUN"), schema+".", "public.")
+		return strings.NewReplacer(schema+".", "public.", `"`+schema+`"`, `"public"`).Replace(runID.ReplaceAllString(place.ReplaceAllString(s, ""), "${1}RUN"))
 	}
 	return fence.ReplaceAllStringFunc(section, func(b string) string {
 		info, _, _ := strings.Cut(strings.TrimPrefix(b, "```"), "\n")

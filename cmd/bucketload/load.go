@@ -51,6 +51,7 @@ and table is empty where it is not known.`,
 type loadFlags struct {
 	config.Flags
 	limitFiles int
+	force      bool
 }
 
 func (f *loadFlags) register(cmd *cobra.Command) {
@@ -70,6 +71,7 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 // registerLimit is for the commands that load or show what a load would do.
 func (f *loadFlags) registerLimit(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.limitFiles, "limit-files", 0, "a trial: load this many files into staging, report, swap nothing")
+	cmd.Flags().BoolVar(&f.force, "force", false, "load again what the table has already (with mode append its rows come twice)")
 }
 
 // settings are those of --set. Other flags add to them, so that the last one on
@@ -123,7 +125,7 @@ func (a *app) loads(cmd *cobra.Command, tables []string, flags *loadFlags) ([]*b
 	}
 	for _, load := range loads {
 		if load != nil {
-			load.LimitFiles = flags.limitFiles
+			load.LimitFiles, load.Force = flags.limitFiles, flags.force
 		}
 	}
 	return loads, file, err

@@ -42,6 +42,7 @@ func serverReads(l *bucketload.Load) error {
 		{"missing: " + l.Missing, l.Missing != bucketload.PolicyFail},
 		{"lineage", len(l.Lineage) > 0},
 		{"on_duplicate: " + l.OnDuplicate, l.OnDuplicate == bucketload.KeepFirst || l.OnDuplicate == bucketload.KeepLast},
+		{"mode: upsert", l.Mode == bucketload.ModeUpsert},
 		{"tolerate.rows_per_file", l.Tolerate.RowsPerFile != bucketload.Share{}},
 		{"tolerate.rows", l.Tolerate.Rows != bucketload.Share{}},
 	} {

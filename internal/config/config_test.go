@@ -89,7 +89,7 @@ func TestBuiltinDefaultsAreTheDesigns(t *testing.T) {
 		Format: "auto", Compression: "auto",
 		CSV:     bucketload.CSV{Quote: `"`, Escape: `"`, Header: true, Encoding: "utf-8", UnquotedBlanks: "keep", StrayQuotes: "reject", Ragged: "reject", InvalidUTF8: "reject", NUL: "reject"},
 		CSVOpen: []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "unquoted_blanks", "decimal", "thousands"},
-		Loader:  "stream", Mode: "replace", LowerCase: true, Unknown: "fail", Missing: "fail", OnDuplicate: "reject",
+		Loader:  "stream", Mode: "replace", OnChanged: "fail", LowerCase: true, Unknown: "fail", Missing: "fail", OnDuplicate: "reject",
 		MaxConcurrency: 4, MaxItemsPerBatch: 25, MinBatchBytes: 8_000_000, Retries: 1, LockTimeout: 2 * time.Second,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -190,7 +190,6 @@ func TestWhatIsWrong(t *testing.T) {
 	deep := strings.Repeat("[", 100_000)
 	tests := []struct{ text, message, hint string }{
 		{table + "loader: aws", `4:13: tables.x.loader: "aws" is not known here`, "write loader: stream or aws_s3"},
-		{table + "mode: upsert", "4:11: tables.x.mode: upsert is not supported yet", "replace or append"},
 		{table + "mode: upsrt", `4:11: tables.x.mode: "upsrt" is not known here`, "write mode: replace or append"},
 		{table + "replace: inplace", `4:14: tables.x.replace: "inplace" is not known here`, "write replace: swap or in_place"},
 		{table + "missing: nil", `4:14: tables.x.missing: "nil" is not known here`, "write missing: fail or null"},
@@ -212,7 +211,7 @@ func TestWhatIsWrong(t *testing.T) {
 		{table + "lineage: {_file: a}", "must be a list", ""},
 		{table + "tolerate: {rows: many}", "neither a count nor a percentage", ""},
 		{table + "columns: {a: {default: [1]}}", "tables.x.columns.a.default: must be one value", ""},
-		{table + "key: id", "id is not supported yet", ""},
+		{table + "on_changed: forget", `"forget" is not known here`, "write on_changed: fail or reload or ignore"},
 		{table + "checks: {vs_live: most}", `tables.x.checks.vs_live: "most" is not a percentage`, ""},
 		{table + "checks: {null_share: 5%}", "tables.x.checks.null_share: must be a mapping", "{temp: 5%}"},
 		{table + "checks: {null_share: {temp: few}}", `tables.x.checks.null_share.temp: "few" is neither a count nor a percentage`, ""},
@@ -422,6 +421,16 @@ func TestTheLoadAsAWhole(t *testing.T) {
 		{"columns: {a: {type: BOOL, true_if: ja}}", "", ""},
 
 		{"mode: append\n    checks: {rows: {min: 1}}", "checks mean nothing with mode: append", "mode: replace"},
+		{"mode: upsert", "mode: upsert needs key", "key: [station_id, date]"},
+		{"mode: replace_partition", "mode: replace_partition needs key", ""},
+		{"mode: upsert\n    key: [id]\n    on_changed: reload", "", ""},
+		{"key: id", "key means nothing with mode: replace", "primary_key"},
+		{"mode: append\n    on_changed: reload", "on_changed: reload would double rows with mode: append", "upsert or replace_partition"},
+		{"mode: upsert\n    key: id\n    checks: {vs_live: 90%}", "checks.vs_live means nothing with mode: upsert", ""},
+		{"mode: upsert\n    key: id\n    primary_key: id", "primary_key means nothing with mode: upsert", ""},
+		{"mode: upsert\n    key: id\n    on_duplicate: keep_first", "on_duplicate: keep_first means nothing", "the last one stays"},
+		{"mode: upsert\n    key: id\n    on_duplicate: keep_last", "", ""},
+		{"mode: replace_partition\n    key: id\n    on_duplicate: keep_last", "on_duplicate: keep_last means nothing", ""},
 		{`checks: {rows: {min: 5, max: 4}}`, "checks.rows.min is more than checks.rows.max", ""},
 	} {
 		_, err := mustParse(t, "tables:\n  x:\n    from: y\n    "+tt.text).Loads(nil, Flags{})

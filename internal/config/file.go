@@ -165,6 +165,7 @@ func builtin() bucketload.Load {
 		CSVOpen:          []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "unquoted_blanks", "decimal", "thousands"},
 		Loader:           bucketload.LoaderStream,
 		Mode:             bucketload.ModeReplace,
+		OnChanged:        bucketload.PolicyFail,
 		LowerCase:        true,
 		Unknown:          bucketload.PolicyFail,
 		Missing:          bucketload.PolicyFail,

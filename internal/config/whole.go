@@ -14,6 +14,9 @@ func contradictions(l *bucketload.Load, said []string) error {
 	if rows := l.Checks.Rows; rows.Max > 0 && rows.Min > rows.Max {
 		return &bucketload.Error{Message: "checks.rows.min is more than checks.rows.max"}
 	}
+	if err := merging(l, said); err != nil {
+		return err
+	}
 	if keeps := l.OnDuplicate; l.Mode == bucketload.ModeAppend && keeps != "" && keeps != bucketload.PolicyReject {
 		return &bucketload.Error{Message: fmt.Sprintf("on_duplicate: %s means nothing with mode: append: rows go straight into the live table, which has its own already", keeps),
 			Hint: "leave it out, and let rows whose key is there be rejected: tolerate: {rows: 1%}; or write mode: replace"}
@@ -36,6 +39,34 @@ func contradictions(l *bucketload.Load, said []string) error {
 		if err := column(c); err != nil {
 			return under("columns."+c.Name, nil, err)
 		}
+	}
+	return nil
+}
+
+// merging refuses what has no meaning with a mode, or lacks for one.
+func merging(l *bucketload.Load, said []string) error {
+	refuse := func(what, hint string) error {
+		return &bucketload.Error{Message: what + " means nothing with mode: " + string(l.Mode), Hint: hint}
+	}
+	switch keeps := l.OnDuplicate == bucketload.KeepFirst || l.OnDuplicate == bucketload.KeepLast; {
+	case l.Mode == bucketload.ModeAppend && l.OnChanged == bucketload.PolicyReload:
+		return &bucketload.Error{Message: "on_changed: reload would double rows with mode: append",
+			Hint: "write mode: upsert or replace_partition, with key:; or on_changed: ignore"}
+	case !l.Mode.Merges() && len(l.KeyColumns) > 0 && slices.Contains(said, "key"):
+		return refuse("key", "leave it out, or write mode: upsert or replace_partition; a table's own key is primary_key")
+	case !l.Mode.Merges():
+		return nil
+	case len(l.KeyColumns) == 0:
+		return &bucketload.Error{Message: fmt.Sprintf("mode: %s needs key, the columns by which rows give way", l.Mode), Hint: "write for example key: [station_id, date]"}
+	case l.Checks.VsLive > 0:
+		return refuse("checks.vs_live", "leave it out: the load is not all of the table; checks.rows.min is for the load alone")
+	case l.Mode == bucketload.ModeReplacePartition && keeps:
+		return refuse("on_duplicate: "+l.OnDuplicate, "leave it out")
+	case l.Mode == bucketload.ModeUpsert && l.OnDuplicate == bucketload.KeepFirst,
+		l.Mode == bucketload.ModeUpsert && slices.Contains(said, "on_duplicate") && l.OnDuplicate == bucketload.PolicyReject:
+		return refuse("on_duplicate: "+l.OnDuplicate, "leave it out: of rows with the same key the last one stays")
+	case l.Mode == bucketload.ModeUpsert && slices.Contains(said, "primary_key"):
+		return refuse("primary_key", "leave it out: key is the primary key of a table that the load makes")
 	}
 	return nil
 }

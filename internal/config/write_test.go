@@ -177,7 +177,7 @@ func TestKeysAndFieldsAgree(t *testing.T) {
 	walk(reflect.ValueOf(&l).Elem(), "")
 	for path, at := range fields {
 		switch {
-		case path == "key", path == "limit_files", path == "csv_open": // of the command line, or of what is not there
+		case path == "key", path == "limit_files", path == "force", path == "csv_open": // of the command line, or of what is not there
 			continue
 		case strings.HasPrefix(path, "s3."): // of the file
 			if _, ok := find(fileKeys, path); !ok {
@@ -191,6 +191,8 @@ func TestKeysAndFieldsAgree(t *testing.T) {
 			continue
 		case path == "columns_override":
 			path = "columns_mode"
+		case path == "key_columns":
+			path = "key"
 		case path == "in_place":
 			path = "replace"
 		}

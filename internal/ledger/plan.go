@@ -130,17 +130,7 @@ func (l *Ledger) Loaded(ctx context.Context, table bucketload.TableName, objects
 		uris[i] = o.URI
 	}
 	rows, err := l.pool.Query(ctx, `
-		WITH base AS (
-			SELECT id, published_at FROM bucketload.runs
-			WHERE table_schema = $1 AND table_name = $2 AND staging AND published_at IS NOT NULL
-			ORDER BY published_at DESC LIMIT 1
-		), content AS (
-			SELECT id FROM base
-			UNION ALL
-			SELECT r.id FROM bucketload.runs r
-			WHERE r.table_schema = $1 AND r.table_name = $2 AND NOT r.staging
-			  AND r.started_at > coalesce((SELECT published_at FROM base), '-infinity')
-		)
+		WITH `+history+`
 		SELECT o.i, f.run, f.version
 		FROM unnest($3::text[]) WITH ORDINALITY AS o(uri, i)
 		JOIN bucketload.files f ON hashtextextended(f.uri, 0) = hashtextextended(o.uri, 0) AND f.uri = o.uri AND f.state = 'loaded'
@@ -153,10 +143,7 @@ func (l *Ledger) Loaded(ctx context.Context, table bucketload.TableName, objects
 	var i int
 	var run, version string
 	_, err = pgx.ForEachRow(rows, []any{&i, &run, &version}, func() error {
-		same := objects[i-1].Version == version
-		if was := by[i-1]; was.Run == "" || was.Changed {
-			by[i-1] = LoadedBy{Run: run, Changed: !same}
-		}
+		by[i-1] = LoadedBy{Run: run, Changed: objects[i-1].Version != version} // the last one says what the table has
 		return nil
 	})
 	return by, bucketload.DatabaseError("plan", err)

@@ -234,7 +234,7 @@ func testLoaded(t *testing.T, d *db) {
 
 	two := d.begin(appending())
 	two.all(false, "b", "a@v2")
-	check("two appends", map[string]string{"a": one.id, "a@v2": two.id, "b": two.id, "a@v3": two.id + " changed", long: one.id})
+	check("two appends", map[string]string{"a": two.id + " changed", "a@v2": two.id, "b": two.id, "a@v3": two.id + " changed", long: one.id})
 
 	// A replace forgets them; one that fails, a trial and another table's do not count.
 	three := d.begin(replace("t"))

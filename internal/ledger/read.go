@@ -24,6 +24,7 @@ type Run struct {
 
 	Load      *bucketload.Load `json:"-"`
 	Staging   bool             `json:"-"`         // rows go to the run's staging table, not into the live one
+	Merges    bool             `json:"-"`         // and from there they are put among those of the live table
 	Published bool             `json:"-"`         // its rows are, or have been, the live table
 	Alive     bool             `json:"-"`         // somebody conducts it at this moment, as far as the ledger knows
 	Conductor string           `json:"-"`         // Process, StepFunctions or Events
@@ -33,7 +34,7 @@ type Run struct {
 
 const runColumns = `
 	SELECT r.id, r.table_schema || '.' || r.table_name, r.status, r.mode, r.state, r.started_at, r.ended_at, r.backup, r.error,
-		r.load, r.staging, r.published_at IS NOT NULL,
+		r.load, r.staging, r.merges, r.published_at IS NOT NULL,
 		extract(epoch FROM coalesce(r.ended_at, clock_timestamp()) - r.started_at)::float8,
 		f.planned, f.loaded, f.failed, f.skipped, f.rows, f.rejected, f.replaced, f.duplicates, f.bytes, r.conductor, r.execution, r.attempt,
 		CASE r.conductor WHEN 'step_functions' THEN true WHEN 'events' THEN r.seen_at >= clock_timestamp() - interval '` + deadSilence + `'
@@ -51,7 +52,7 @@ func scanRun(row pgx.CollectableRow) (*Run, error) {
 	r := &Run{Load: new(bucketload.Load)}
 	var cause, load []byte
 	err := row.Scan(&r.ID, &r.Table, &r.Status, &r.Mode, &r.State, &r.StartedAt, &r.EndedAt, &r.Backup, &cause,
-		&load, &r.Staging, &r.Published, &r.Seconds,
+		&load, &r.Staging, &r.Merges, &r.Published, &r.Seconds,
 		&r.Files.Planned, &r.Files.Loaded, &r.Files.Failed, &r.Files.Skipped, &r.Rows.Loaded, &r.Rows.Rejected, &r.Replaced, &r.Duplicates, &r.Bytes,
 		&r.Conductor, &r.Execution, &r.Attempt, &r.Alive)
 	if err != nil {

@@ -171,14 +171,9 @@ func (l *Ledger) Losses(ctx context.Context, run string) (n Losses, err error) {
 // the table in tx can rely on that up to its end.
 func Current(ctx context.Context, tx pgx.Tx, run string, table bucketload.TableName) (current bool, err error) {
 	err = tx.QueryRow(ctx, `
-		WITH base AS (
-			SELECT id, published_at FROM bucketload.runs
-			WHERE table_schema = $2 AND table_name = $3 AND staging AND published_at IS NOT NULL
-			ORDER BY published_at DESC LIMIT 1)
-		SELECT EXISTS (SELECT FROM bucketload.runs r WHERE r.id = $1 AND r.published_at IS NOT NULL
-			AND (r.id = (SELECT id FROM base)
-				OR NOT r.staging AND r.started_at > coalesce((SELECT published_at FROM base), '-infinity')))`,
-		run, table.Schema, table.Name).Scan(&current)
+		WITH `+history+`
+		SELECT EXISTS (SELECT FROM bucketload.runs r JOIN content USING (id) WHERE r.id = $3 AND r.published_at IS NOT NULL)`,
+		table.Schema, table.Name, run).Scan(&current)
 	return current, bucketload.DatabaseError("replay", err)
 }
 

@@ -7,18 +7,20 @@ import (
 	"strings"
 
 	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
 	"github.com/bucketload/bucketload/internal/table"
 )
 
 // check judges the rows of staging as they are about to be swapped in: the
 // load's own SQL may have changed them.
-func (s *Steps) check(ctx context.Context, run string, load *bucketload.Load) error {
+func (s *Steps) check(ctx context.Context, r *ledger.Run) error {
+	run, load := *r.ID, r.Load
 	if len(load.BeforeSwapSQL) == 0 && !load.Checks.Any() {
 		return nil // Check has counted them
 	}
 	rows, found, err := table.Judge(ctx, s.Pool, load, run)
 	if err == nil {
-		err = someRows(load, rows)
+		err = someRows(r, rows)
 	}
 	if err != nil {
 		return err
@@ -55,8 +57,8 @@ func (s *Steps) judge(ctx context.Context, run string, load *bucketload.Load, fo
 }
 
 // someRows refuses to swap in an empty table that nobody has allowed.
-func someRows(load *bucketload.Load, rows int64) error {
-	if rows > 0 || load.AllowEmpty {
+func someRows(r *ledger.Run, rows int64) error {
+	if rows > 0 || r.Load.AllowEmpty || r.Merges {
 		return nil
 	}
 	return failedCheck("there is no row, and an empty table is never swapped in", "set allow_empty: true if an empty table is right")

@@ -22,6 +22,15 @@ type Layout struct {
 	Checks []string    `json:"checks,omitempty"` // build steps that are done from the start, so that a row which breaks one is found by itself
 }
 
+// filled gives the names of the columns that the load fills.
+func (l *Layout) filled() []string {
+	var names []string
+	for _, c := range l.Columns {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
 // Resolution is a layout with the table it fills and the evidence for both.
 type Resolution struct {
 	Layout

@@ -20,7 +20,12 @@ func ordered(load *bucketload.Load) bool { return keeps(load) || load.Tolerate.R
 
 // keeps says whether the load itself says which of the rows with one key stays.
 func keeps(load *bucketload.Load) bool {
-	return load.OnDuplicate == bucketload.KeepFirst || load.OnDuplicate == bucketload.KeepLast
+	return load.OnDuplicate == bucketload.KeepFirst || lastStays(load)
+}
+
+// lastStays says whether the last of the rows with one key is the one.
+func lastStays(load *bucketload.Load) bool {
+	return load.OnDuplicate == bucketload.KeepLast || load.Mode == bucketload.ModeUpsert
 }
 
 func isOrder(name string) bool { return name == table.OrderFile || name == table.OrderLine }
@@ -49,7 +54,7 @@ func (s *Steps) build(ctx context.Context, tx pgx.Tx, r *ledger.Run, step table.
 	if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "23505" { // unique_violation
 		return err
 	}
-	deletion := table.DeleteDuplicates(*r.ID, d.layout.Keys[key], r.Load.OnDuplicate == bucketload.KeepLast)
+	deletion := table.DeleteDuplicates(*r.ID, d.layout.Keys[key], lastStays(r.Load))
 	n, err := ledger.TakeDuplicates(ctx, tx, *r.ID, deletion, step.Key, keeps(r.Load))
 	if err != nil {
 		return err

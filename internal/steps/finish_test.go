@@ -90,7 +90,7 @@ func TestBuildGoesOn(t *testing.T) {
 	if sum := b.value("SELECT sum(n) FROM t"); sum != "33" || r.Status != bucketload.StatusSucceeded {
 		t.Errorf("sum %s, %s", sum, r.Status)
 	}
-	if n := b.value("SELECT count(*) FROM pg_indexes WHERE tablename = 't'"); n != "2" {
+	if n := b.value("SELECT count(*) FROM pg_indexes WHERE tablename = 't' AND schemaname = current_schema"); n != "2" {
 		t.Errorf("%s indexes", n)
 	}
 }

@@ -88,7 +88,7 @@ func (s *Steps) begun(ctx context.Context, r *ledger.Run) (planned int64, err er
 
 // swappable refuses a load whose swap could not be done.
 func (s *Steps) swappable(ctx context.Context, load *bucketload.Load, live *table.Live) error {
-	if load.LimitFiles > 0 || load.Mode == bucketload.ModeAppend && live != nil {
+	if load.LimitFiles > 0 || load.Mode != bucketload.ModeReplace && live != nil {
 		return nil
 	}
 	if table.InPlace(load, live) {
@@ -125,9 +125,9 @@ const lookupChunk = 1000
 
 // list lists the load's objects and hands them to add in order, each with its
 // batch or the reason why it is skipped. history is whether the live table has
-// rows that an append must not double; divide makes parts of the big ones.
+// rows that an append must not double, and a merge need not load again; divide makes parts of the big ones.
 func (s *Steps) list(ctx context.Context, load *bucketload.Load, history bool, divide *divider, add func(ledger.Planned) error) (listing, error) {
-	l := lister{steps: s, load: load, history: history && load.Mode == bucketload.ModeAppend, divide: divide, add: add,
+	l := lister{steps: s, load: load, history: history && load.Mode != bucketload.ModeReplace && !load.Force, divide: divide, add: add,
 		sample: sampler{limit: sampleFiles}, listing: listing{endings: map[string]int64{}, formats: map[bucketload.Format]string{}}}
 	l.batch = batcher{maxItems: load.MaxItemsPerBatch, minBytes: int64(load.MinBatchBytes)}
 	err := s.store(load).List(ctx, load.From, load.Exclude, func(o source.Listed) error { return l.take(ctx, o) })
@@ -241,10 +241,19 @@ func (l *lister) flush(ctx context.Context) error {
 			if err := l.plan(ctx, o); err != nil {
 				return err
 			}
+		case by.Changed && l.load.OnChanged == bucketload.PolicyReload:
+			if err := l.plan(ctx, o); err != nil {
+				return err
+			}
+		case by.Changed && l.load.OnChanged == bucketload.PolicyIgnore:
+			l.listing.skipped++
+			l.listing.alreadyLoaded++
+			if err := l.add(ledger.Planned{Object: o, Skipped: &bucketload.FileError{Code: bucketload.CodeChanged,
+				Message: "it has changed since run " + by.Run + " loaded it", Hint: "to load it anew: on_changed: reload, with mode: upsert or replace_partition"}}); err != nil {
+				return err
+			}
 		case by.Changed:
-			return &bucketload.Error{Op: "plan", Code: bucketload.CodeChanged, URI: o.URI,
-				Message: fmt.Sprintf("it has changed since run %s loaded it into %s; appending it would double its rows", by.Run, l.load.Table),
-				Hint:    "load the table anew with mode replace, or leave the object out with --exclude"}
+			return changed(l.load, o, by.Run)
 		default:
 			l.listing.skipped++
 			l.listing.alreadyLoaded++
@@ -256,6 +265,18 @@ func (l *lister) flush(ctx context.Context) error {
 	}
 	l.chunk = l.chunk[:0]
 	return nil
+}
+
+// changed refuses an object of which the table has another version.
+func changed(load *bucketload.Load, o bucketload.Object, by string) error {
+	e := &bucketload.Error{Op: "plan", Code: bucketload.CodeChanged, URI: o.URI,
+		Message: fmt.Sprintf("it has changed since run %s loaded it into %s", by, load.Table),
+		Hint:    "load it again with on_changed: reload, or pass it over with on_changed: ignore"}
+	if load.Mode == bucketload.ModeAppend {
+		e.Message += "; appending it would double its rows"
+		e.Hint = "load the table anew with mode replace, or pass the object over with on_changed: ignore or --exclude"
+	}
+	return e
 }
 
 func (l *lister) plan(ctx context.Context, o bucketload.Object) error {

@@ -14,8 +14,8 @@ import (
 )
 
 // Prepare resolves the run's columns and creates its staging table. An append
-// to a table that is there goes straight into it; to one that is not, it is a
-// replace of nothing.
+// to a table that is there goes straight into it. A table that is not there is
+// replaced, whatever the mode.
 func (s *Steps) Prepare(ctx context.Context, in ledger.Try) (err error) {
 	defer func() { err = during("prepare", err) }()
 	if err := s.enter(ctx, in, ledger.StatePrepare); err != nil {
@@ -41,8 +41,9 @@ func (s *Steps) Prepare(ctx context.Context, in ledger.Try) (err error) {
 		return err
 	}
 	staging := r.Load.Mode != bucketload.ModeAppend || live == nil || r.Load.LimitFiles > 0
-	if !staging && len(objects) == 0 {
-		// Nothing new to append: nothing to find out either.
+	merges := table.Merges(r.Load, live) && r.Load.LimitFiles == 0
+	if (!staging || merges) && len(objects) == 0 {
+		// Nothing new: nothing to find out either.
 		return s.record(ctx, in.Run, r.Load, live, &Resolution{}, nil, false)
 	}
 	every := func(ctx context.Context, yield func(bucketload.Object) error) error {
@@ -52,6 +53,7 @@ func (s *Steps) Prepare(ctx context.Context, in ledger.Try) (err error) {
 	if err != nil {
 		return err
 	}
+	resolution.requireKey(r.Load)
 	for _, note := range resolution.Notes {
 		s.Log.Warn(note)
 	}
@@ -119,6 +121,11 @@ func (s *Steps) record(ctx context.Context, run string, load *bucketload.Load, l
 				r.Columns = append(r.Columns, bucketload.Column{Name: table.OrderFile, Type: "int"}, bucketload.Column{Name: table.OrderLine, Type: "bigint"})
 			}
 		}
+		if staging && table.Merges(load, live) {
+			if err := ledger.SetMerges(ctx, tx, run); err != nil {
+				return err
+			}
+		}
 		return s.Ledger.SetColumns(ctx, tx, run, r.Layout, staging)
 	}))
 }
@@ -139,6 +146,9 @@ func (s *Steps) buildable(ctx context.Context, load *bucketload.Load, run string
 			return nil, err
 		}
 	}
+	if table.Merges(load, live) {
+		return steps, table.FitsMerge(ctx, s.Pool, load, live, columns)
+	}
 	if table.InPlace(load, live) {
 		return steps, table.FitsInPlace(ctx, s.Pool, load, live, columns)
 	}
@@ -153,13 +163,21 @@ func (s *Steps) buildable(ctx context.Context, load *bucketload.Load, run string
 	return steps, err
 }
 
+// requireKey makes a row that has no value for a key column one that cannot be
+// loaded: there is none whose place it could take.
+func (r *Resolution) requireKey(load *bucketload.Load) {
+	for i := range r.Table {
+		r.Table[i].NotNull = r.Table[i].NotNull || load.Mode.Merges() && slices.Contains(load.KeyColumns, r.Table[i].Name)
+	}
+}
+
 // hasColumns refuses keys and checks of columns that the table will not have.
 func hasColumns(load *bucketload.Load, r *Resolution) error {
 	type names struct {
 		path  string
 		names []string
 	}
-	all := []names{{"primary_key", load.PrimaryKey}, {"checks.null_share", slices.Sorted(maps.Keys(load.Checks.NullShare))}}
+	all := []names{{"primary_key", load.PrimaryKey}, {"key", load.KeyColumns}, {"checks.null_share", slices.Sorted(maps.Keys(load.Checks.NullShare))}}
 	for _, columns := range load.Checks.Unique {
 		all = append(all, names{"checks.unique", columns})
 	}

@@ -92,17 +92,18 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	p := &Preview{Table: load.Table.String(), Mode: load.Mode, Objects: listing.files, Bytes: listing.bytes, Skipped: listing.skipped,
 		AlreadyLoaded: listing.alreadyLoaded, Batches: listing.batches, Divided: listing.divided, Parts: listing.parts,
 		Shapes: []PreviewShape{}, Columns: []PreviewColumn{}, DDL: []string{}, Notes: []string{}, Dependents: []table.Dependent{}, Locks: []string{}}
-	replace := load.Mode == bucketload.ModeReplace || live == nil
-	if !replace && listing.files == 0 {
-		return p, nil // nothing new to append
+	staging := load.Mode != bucketload.ModeAppend || live == nil
+	if load.Mode != bucketload.ModeReplace && live != nil && listing.files == 0 {
+		return p, nil // nothing new
 	}
 	r, err := s.resolve(ctx, load, live, listing.sample, countable(s.listed(load, history), listing.files))
 	if err != nil {
 		return nil, err
 	}
+	r.requireKey(load)
 	p.describe(r)
 	if live != nil {
-		if replace {
+		if load.Mode == bucketload.ModeReplace {
 			p.Dependents = append(p.Dependents, live.Dependents...)
 			if table.InPlace(load, live) {
 				for i := range p.Dependents {
@@ -110,9 +111,9 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 				}
 			}
 		}
-		p.Locks = locks(load, live, replace)
+		p.Locks = locks(load, live, staging)
 	}
-	if err := s.ddl(ctx, p, load, live, r, replace); err != nil {
+	if err := s.ddl(ctx, p, load, live, r, staging); err != nil {
 		return p, err
 	}
 	if err := s.estimate(ctx, p, load, live, r); err != nil {
@@ -121,7 +122,7 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	if err := s.importable(ctx, load); err != nil {
 		return p, err
 	}
-	if !replace {
+	if !staging {
 		return p, appendable(load, live, r)
 	}
 	if err := s.swappable(ctx, load, live); err != nil {
@@ -155,8 +156,8 @@ func (p *Preview) describe(r *Resolution) {
 	p.Notes = append(p.Notes, r.Notes...)
 }
 
-func (s *Steps) ddl(ctx context.Context, p *Preview, load *bucketload.Load, live *table.Live, r *Resolution, replace bool) error {
-	if !replace {
+func (s *Steps) ddl(ctx context.Context, p *Preview, load *bucketload.Load, live *table.Live, r *Resolution, hasStaging bool) error {
+	if !hasStaging {
 		return nil
 	}
 	staging := bucketload.StagingTable("preview")
@@ -173,12 +174,20 @@ func (s *Steps) ddl(ctx context.Context, p *Preview, load *bucketload.Load, live
 		p.DDL = append(p.DDL, sql)
 	}
 	p.DDL = append(p.DDL, "ANALYZE "+table.Quote(staging))
+	if table.Merges(load, live) {
+		p.DDL = append(p.DDL, table.MergeSQL(load, "preview", r.Table, r.filled())...)
+	}
 	return nil
 }
 
 // locks says what the load locks, and for how long.
-func locks(load *bucketload.Load, live *table.Live, replace bool) []string {
-	if !replace {
+func locks(load *bucketload.Load, live *table.Live, staging bool) []string {
+	switch {
+	case load.Mode == bucketload.ModeUpsert:
+		return []string{fmt.Sprintf("%s: ROW EXCLUSIVE while rows are merged, waiting at most %s at a time; readers see the old rows until the commit, and writers of the same rows wait", load.Table, load.LockTimeout)}
+	case load.Mode == bucketload.ModeReplacePartition:
+		return []string{fmt.Sprintf("%s: none until rows are merged, then EXCLUSIVE, waiting at most %s at a time: writers wait until the new rows are in, readers see the old ones", load.Table, load.LockTimeout)}
+	case !staging:
 		return []string{fmt.Sprintf("%s: ROW EXCLUSIVE while batches are copied; readers and writers go on", load.Table)}
 	}
 	if table.InPlace(load, live) {

@@ -93,6 +93,8 @@ func replayable(r *ledger.Run) error {
 		return refuse(fmt.Sprintf("was a trial of %d files", r.Load.LimitFiles), "load for real: bucketload load "+r.Load.Key)
 	case !r.Published:
 		return refuse(fmt.Sprintf("has ended as %s, and its rows are not the table's", r.Status), again)
+	case r.Load.Mode.Merges():
+		return refuse("was of mode "+string(r.Load.Mode)+", and rows that come later would take no row's place", "mend it, and load all again: bucketload load "+r.Load.Key+" --force")
 	case len(r.Load.BeforeSwapSQL) > 0:
 		return refuse("had before_swap_sql, which rows that come later would miss", again)
 	}

@@ -57,11 +57,11 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 			return ledger.Publish(ctx, tx, try.Run, r.Load.Table, ledger.Publication{Status: status})
 		})
 	default:
-		if err = s.check(ctx, try.Run, r.Load); err == nil && !r.Load.InPlace {
+		if err = s.check(ctx, r); err == nil && !r.Load.InPlace && !r.Merges {
 			err = table.CheckReferences(ctx, s.Pool, r.Load, try.Run)
 		}
 		if err == nil {
-			err = s.swap(ctx, try.Run, r.Load, status)
+			err = s.swap(ctx, r, status)
 		}
 	}
 	if err != nil {
@@ -73,15 +73,16 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 	return s.Ledger.Run(ctx, try.Run)
 }
 
-// swap swaps, as often as others hold a lock on the live table.
-func (s *Steps) swap(ctx context.Context, run string, load *bucketload.Load, status bucketload.Status) error {
+// swap swaps or merges, as often as others hold a lock on the live table.
+func (s *Steps) swap(ctx context.Context, r *ledger.Run, status bucketload.Status) error {
+	run, load := *r.ID, r.Load
 	var steps []table.Step
 	if _, _, err := s.Ledger.Build(ctx, run, &steps); err != nil {
 		return err
 	}
 	delay := swapInterval
 	for attempt := 1; ; attempt++ {
-		err := s.swapOnce(ctx, run, load, status, steps)
+		err := s.swapOnce(ctx, r, status, steps)
 		if !locked(err) {
 			return err
 		}
@@ -99,14 +100,18 @@ func (s *Steps) swap(ctx context.Context, run string, load *bucketload.Load, sta
 	}
 }
 
-func (s *Steps) swapOnce(ctx context.Context, run string, load *bucketload.Load, status bucketload.Status, steps []table.Step) error {
+func (s *Steps) swapOnce(ctx context.Context, r *ledger.Run, status bucketload.Status, steps []table.Step) error {
+	run, load := *r.ID, r.Load
+	if r.Merges {
+		return s.change(ctx, run, load, status, table.Merge)
+	}
 	if load.InPlace {
 		live, err := table.Inspect(ctx, s.Pool, load.Table)
 		if err != nil {
 			return err
 		}
 		if table.InPlace(load, live) {
-			return s.replaceRows(ctx, run, load, status)
+			return s.change(ctx, run, load, status, table.ReplaceRows)
 		}
 	}
 	var old *table.Backup
@@ -140,22 +145,19 @@ func (s *Steps) swapOnce(ctx context.Context, run string, load *bucketload.Load,
 	return nil
 }
 
-// replaceRows puts the run's rows in the place of the live table's, and ends
-// the run, in one transaction.
-func (s *Steps) replaceRows(ctx context.Context, run string, load *bucketload.Load, status bucketload.Status) error {
+// change puts the run's rows into the live table, and ends the run, in one
+// transaction.
+func (s *Steps) change(ctx context.Context, run string, load *bucketload.Load, status bucketload.Status,
+	rows func(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, filled []string) error) error {
 	d, err := s.definition(ctx, run)
 	if err != nil {
 		return err
-	}
-	var filled []string
-	for _, c := range d.layout.Columns {
-		filled = append(filled, c.Name)
 	}
 	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		if err := ledger.Settle(ctx, tx, run); err != nil {
 			return err
 		}
-		if err := table.ReplaceRows(ctx, tx, load, run, filled); err != nil {
+		if err := rows(ctx, tx, load, run, d.layout.filled()); err != nil {
 			return err
 		}
 		return ledger.Publish(ctx, tx, run, load.Table, ledger.Publication{Status: status})
@@ -187,9 +189,9 @@ func locked(err error) bool {
 	return ok && (pg.Code == "55P03" || pg.Code == "40P01") // lock_not_available, deadlock_detected
 }
 
-// appeared refuses to append by a swap once there is a table to append to.
+// appeared refuses to add by a swap once there is a table to add to.
 func appeared(ctx context.Context, tx pgx.Tx, load *bucketload.Load) error {
-	if load.Mode != bucketload.ModeAppend {
+	if load.Mode == bucketload.ModeReplace {
 		return nil
 	}
 	there, err := table.Exists(ctx, tx, load.Table)
@@ -197,8 +199,8 @@ func appeared(ctx context.Context, tx pgx.Tx, load *bucketload.Load) error {
 		return err
 	}
 	return &bucketload.Error{Op: "swap", Code: bucketload.CodeConflict,
-		Message: fmt.Sprintf("somebody has created %s since the load began, and an append replaces nothing", load.Table),
-		Hint:    "load again, to append to it: bucketload load " + load.Key}
+		Message: fmt.Sprintf("somebody has created %s since the load began, and mode: %s replaces no table", load.Table, load.Mode),
+		Hint:    "load again, to add to it: bucketload load " + load.Key}
 }
 
 // backup chooses the name for the table that is live now: its own in the

@@ -31,14 +31,14 @@ type Step struct {
 // Steps gives the statements that finish the run's staging table, in order:
 // the primary key, indexes, constraints, statistics and SQL of the load, then
 // what of these the live table has and the load did not make. Where the rows are
-// replaced in place, only what judges rows.
+// replaced in place, only what judges rows, and likewise where they are merged.
 func Steps(ctx context.Context, q Queryer, load *bucketload.Load, run string, live *Live) ([]Step, error) {
 	staging := bucketload.StagingTable(run)
 	t := Quote(staging)
 	var steps []Step
 	add := func(key, sql string) { steps = append(steps, Step{Key: key, SQL: sql}) }
-	if len(load.PrimaryKey) > 0 {
-		add("primary_key", "ALTER TABLE "+t+" ADD PRIMARY KEY ("+quoteAll(load.PrimaryKey)+")")
+	if key := primaryKey(load); len(key) > 0 {
+		add("primary_key", "ALTER TABLE "+t+" ADD PRIMARY KEY ("+quoteAll(key)+")")
 	}
 	for _, definition := range load.Indexes {
 		add("indexes", indexDDL(definition, t))
@@ -58,6 +58,9 @@ func Steps(ctx context.Context, q Queryer, load *bucketload.Load, run string, li
 	}
 	carried, err := carried(ctx, q, live.OID, load, run)
 	steps = append(steps, carried...)
+	if Merges(load, live) {
+		return mergeSteps(load, steps), err
+	}
 	if InPlace(load, live) {
 		steps = slices.DeleteFunc(steps, func(s Step) bool { return !s.judges() })
 	}
@@ -203,7 +206,7 @@ func carried(ctx context.Context, q Queryer, oid uint32, load *bucketload.Load, 
 	t := Quote(staging)
 	var steps []Step
 	for _, p := range all {
-		if len(load.PrimaryKey) > 0 && strings.HasPrefix(p.Definition, "PRIMARY KEY ") {
+		if len(primaryKey(load)) > 0 && strings.HasPrefix(p.Definition, "PRIMARY KEY ") {
 			continue
 		}
 		hash := fnv.New64a()
@@ -262,7 +265,7 @@ func Build(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, st
 		if err != nil {
 			return err
 		}
-		if load.InPlace && len(Lost([]Step{step}, columns)) > 0 {
+		if (load.InPlace || load.Mode.Merges()) && len(Lost([]Step{step}, columns)) > 0 {
 			return nil // the live table, which keeps the column, judges by itself
 		}
 	}

@@ -22,29 +22,52 @@ func InPlace(load *bucketload.Load, live *Live) bool {
 // FitsInPlace is an error where the live table cannot take the rows of a table
 // of these columns as they are, or where deleting its rows would change others.
 func FitsInPlace(ctx context.Context, q Queryer, load *bucketload.Load, live *Live, columns []Column) error {
+	if err := fitsColumns(load, live, columns, "replace: in_place", "replace: swap"); err != nil {
+		return err
+	}
+	if err := mayChange(ctx, q, load, live, "SELECT", "INSERT", "DELETE"); err != nil {
+		return err
+	}
+	return noCascade(ctx, q, load, live, "write replace: swap, which the foreign key follows")
+}
+
+// fitsColumns is an error where the live table lacks one of the columns, or has
+// it with another type. how is what changes rows only, and other what does not.
+func fitsColumns(load *bucketload.Load, live *Live, columns []Column, how, other string) error {
 	for _, c := range columns {
 		was := find(live.Columns, c.Name)
 		switch {
 		case was == nil:
 			return &bucketload.Error{Op: "prepare", Code: bucketload.CodeNewColumn, Column: c.Name,
-				Message: fmt.Sprintf("%s has no column %q, and replace: in_place changes its rows only", load.Table, c.Name),
-				Hint:    fmt.Sprintf("add it: %s; or write replace: swap", AddColumnSQL(load.Table, c))}
+				Message: fmt.Sprintf("%s has no column %q, and %s changes its rows only", load.Table, c.Name, how),
+				Hint:    fmt.Sprintf("add it: %s; or write %s", AddColumnSQL(load.Table, c), other)}
 		case was.Type != c.Type:
 			return &bucketload.Error{Op: "prepare", Code: bucketload.CodeDependents, Column: c.Name,
-				Message: fmt.Sprintf("column %q of %s is %s and would have to be %s, and replace: in_place changes its rows only", c.Name, load.Table, was.Type, c.Type),
-				Hint:    fmt.Sprintf("write type: %s, or replace: swap", was.Type)}
+				Message: fmt.Sprintf("column %q of %s is %s and would have to be %s, and %s changes its rows only", c.Name, load.Table, was.Type, c.Type, how),
+				Hint:    fmt.Sprintf("write type: %s, or %s", was.Type, other)}
 		}
 	}
+	return nil
+}
+
+// mayChange is CodeAccess where the role lacks one of these privileges on the
+// live table.
+func mayChange(ctx context.Context, q Queryer, load *bucketload.Load, live *Live, privileges ...string) error {
 	var user string
 	var may bool
-	if err := q.QueryRow(ctx, `SELECT current_user, has_table_privilege($1::oid, 'SELECT') AND has_table_privilege($1::oid, 'INSERT') AND has_table_privilege($1::oid, 'DELETE')`,
-		live.OID).Scan(&user, &may); err != nil {
+	if err := q.QueryRow(ctx, `SELECT current_user, bool_and(has_table_privilege($1::oid, p)) FROM unnest($2::text[]) p`, live.OID, privileges).Scan(&user, &may); err != nil {
 		return bucketload.DatabaseError("plan", err)
 	}
-	if !may {
-		return &bucketload.Error{Op: "plan", Code: bucketload.CodeAccess, Message: fmt.Sprintf("role %q may not replace the rows of %s", user, load.Table),
-			Hint: fmt.Sprintf("GRANT SELECT, INSERT, DELETE ON %s TO %s", Quote(load.Table), quote(user))}
+	if may {
+		return nil
 	}
+	return &bucketload.Error{Op: "plan", Code: bucketload.CodeAccess, Message: fmt.Sprintf("role %q may not replace the rows of %s", user, load.Table),
+		Hint: fmt.Sprintf("GRANT %s ON %s TO %s", strings.Join(privileges, ", "), Quote(load.Table), quote(user))}
+}
+
+// noCascade is an error where deleting rows of the live table would delete or
+// change those of others.
+func noCascade(ctx context.Context, q Queryer, load *bucketload.Load, live *Live, hint string) error {
 	var key string
 	err := q.QueryRow(ctx, `SELECT quote_ident(conname) || ' of ' || conrelid::regclass FROM pg_constraint
 		WHERE confrelid = $1 AND conrelid <> $1 AND contype = 'f' AND confdeltype IN ('c', 'n', 'd') ORDER BY 1 LIMIT 1`, live.OID).Scan(&key)
@@ -55,8 +78,7 @@ func FitsInPlace(ctx context.Context, q Queryer, load *bucketload.Load, live *Li
 		return bucketload.DatabaseError("plan", err)
 	}
 	return &bucketload.Error{Op: "prepare", Code: bucketload.CodeDependents,
-		Message: fmt.Sprintf("deleting the rows of %s would delete or change others by the foreign key %s", load.Table, key),
-		Hint:    "write replace: swap, which the foreign key follows"}
+		Message: fmt.Sprintf("deleting the rows of %s would delete or change others by the foreign key %s", load.Table, key), Hint: hint}
 }
 
 // judges says whether a step finds rows that the table must not have. The
@@ -87,13 +109,7 @@ func ReplaceRows(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run stri
 	if err != nil {
 		return err
 	}
-	var names []string
-	for _, c := range columns {
-		if !c.Generated && (c.Identity == "" || slices.Contains(filled, c.Name)) {
-			names = append(names, c.Name)
-		}
-	}
-	list := quoteAll(names)
+	list := quoteAll(insertable(columns, filled))
 	insert := "INSERT INTO " + live + " (" + list + ") OVERRIDING SYSTEM VALUE SELECT " + list + " FROM " + staging
 	for _, sql := range []string{
 		fmt.Sprintf("SET LOCAL lock_timeout = %d", max(1, load.LockTimeout/time.Millisecond)),
@@ -120,4 +136,16 @@ func ReplaceRows(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run stri
 			Hint:    "look at its triggers and rules, or write replace: swap; nothing was changed"}
 	}
 	return DropStaging(ctx, tx, run)
+}
+
+// insertable gives the columns whose values are taken over from staging: an
+// identity that the load does not fill goes on by itself.
+func insertable(columns []Column, filled []string) []string {
+	var names []string
+	for _, c := range columns {
+		if !c.Generated && (c.Identity == "" || slices.Contains(filled, c.Name)) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
