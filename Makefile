@@ -47,8 +47,8 @@ vulncheck: ## ask Go's database for known vulnerabilities in what is called
 	go run $(GOVULNCHECK) ./...
 
 .PHONY: bench
-bench: ## measure what loads cost, beside other programs, and write docs/benchmarks.md; BENCHFLAGS=-quick for a part
-	go run ./bench $(BENCHFLAGS)
+bench: setup ## measure what loads cost, beside other programs, and write docs/benchmarks.md; BENCHFLAGS=-quick for a tenth
+	go run ./bench -peers $(BENCHFLAGS)
 
 .PHONY: versitygw
 versitygw: ## install the second S3 server that the tests use where it is found

@@ -36,14 +36,15 @@ const (
 	formFiles   = "files"      // as they are: one for each station
 	formOne     = "one.csv"    // joined
 	formHalf    = "half%d.csv" // joined, in two; header in both
+	formHalves  = "halves"     // both of these
 	formGzip    = "one.csv.gz"
 	formZstd    = "one.csv.zst"
 	formJSON    = "one.ndjson"
 	formParquet = "one.parquet"
 )
 
-// prepare makes all forms below the cache, where they stay for the next run.
-func prepare(ctx context.Context, o options) (*data, error) {
+// prepareWeather makes all forms below the cache, where they stay for the next run.
+func prepareWeather(ctx context.Context, o options) (*data, error) {
 	year := filepath.Join(o.cache, "year")
 	if _, err := os.Stat(year); errors.Is(err, os.ErrNotExist) {
 		if err := unpack(filepath.Join(o.corpus, "gsod-2022.tar.zst"), year); err != nil {

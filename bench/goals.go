@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // goal is a measure that must not be above a limit.
@@ -13,32 +14,47 @@ type goal struct {
 	value   func(*Results) (float64, bool)
 }
 
-// verdict is a goal beside what was measured.
+// verdict is a goal beside what was measured on the versions of Postgres.
 type verdict struct {
 	goal
-	Value    float64
-	Measured bool
+	Cells  []cell
+	Reason string // why it is not met, where it is not and somebody knows
 }
 
-func (v verdict) word() string {
+// cell is what was measured on one version.
+type cell struct {
+	Value    float64
+	Measured bool
+	goal     goal
+}
+
+func (c cell) word() string {
 	switch {
-	case !v.Measured:
+	case !c.Measured:
 		return "not measured"
-	case v.Value <= v.Limit:
+	case c.Value <= c.goal.Limit:
 		return "met"
 	}
 	return "missed"
 }
 
-func (v verdict) String() string {
-	return fmt.Sprintf("%-75s %7s, goal %7s  %s", v.Measure, v.figure(), number(v.Limit)+v.Unit, v.word())
-}
-
-func (v verdict) figure() string {
-	if !v.Measured {
+func (c cell) figure() string {
+	if !c.Measured {
 		return "–"
 	}
-	return number(v.Value) + v.Unit
+	return number(c.Value) + c.goal.Unit
+}
+
+func (v verdict) met() bool {
+	return !slices.ContainsFunc(v.Cells, func(c cell) bool { return c.word() != "met" })
+}
+
+func (v verdict) String() string {
+	s := fmt.Sprintf("%-75s goal %7s:", v.Measure, number(v.Limit)+v.Unit)
+	for _, c := range v.Cells {
+		s += fmt.Sprintf("  %7s %s", c.figure(), c.word())
+	}
+	return s
 }
 
 func number(f float64) string {
@@ -55,12 +71,13 @@ func client(s Sample) float64 { return s.Client }
 func server(s Sample) float64 { return s.Server }
 func total(s Sample) float64  { return s.Client + s.Server }
 
-// ratio compares a figure of two cases.
+// ratio compares a figure of two cases, which one run must have measured.
 func ratio(of figure, this, that string) func(*Results) (float64, bool) {
 	return func(r *Results) (float64, bool) {
-		a, haveA := r.median(this)
-		b, haveB := r.median(that)
-		return of(a) / of(b), haveA && haveB && of(b) > 0
+		a, haveA := r.find(this)
+		b, haveB := r.find(that)
+		base := of(b.median())
+		return of(a.median()) / base, haveA && haveB && a.Run == b.Run && base > 0
 	}
 }
 
@@ -80,6 +97,9 @@ var goals = []goal{
 	{"wall, 2 connections, from a directory, against the best peer, float8", 0.80, "", againstBest},
 	{"database CPU against the replayed stream, float8", 1.10, "", ratio(server, oneByOne, "floor float8 files 1")},
 	{"database CPU against the replayed stream, numeric", 1.10, "", ratio(server, "bucketload numeric files 1", "floor numeric files 1")},
+	{"database CPU against psql, taxi", 0.65, "", ratio(server, "bucketload taxi one.csv 1", "psql taxi one.csv 1")},
+	{"total CPU against psql, taxi", 0.80, "", ratio(total, "bucketload taxi one.csv 1", "psql taxi one.csv 1")},
+	{"database CPU against the replayed stream, taxi", 1.10, "", ratio(server, "bucketload taxi one.csv 1", "floor taxi one.csv 1")},
 	{"client CPU against the database's, float8", 0.50, "", clientShare("float8")},
 	{"client CPU against the database's, numeric", 0.50, "", clientShare("numeric")},
 	{"total CPU against psql, all text", 1.10, "", ratio(total, "bucketload text files 1", "psql text one.csv 1")},
@@ -91,9 +111,39 @@ var goals = []goal{
 	{"total CPU, zstd against plain CSV", 1.20, "", ratio(total, "bucketload float8 one.csv.zst 1", oneCSV)},
 	{"total CPU, Parquet against CSV", 1.00, "", ratio(total, "bucketload float8 one.parquet 1", oneCSV)},
 	{"client CPU, NDJSON against CSV", 3.00, "", ratio(client, "bucketload float8 one.ndjson 1", oneCSV)},
-	{"wall, one CSV in parts, 2 connections against 1", 0.80, "", ratio(wall, "bucketload float8 one.csv 2", oneCSV)},
+	{"wall, one big CSV in parts, 2 connections against 1", 0.80, "", ratio(wall, "bucketload big one.csv 2", "bucketload big one.csv 1")},
 	{"peak memory of bucketload, all cases", 256, " MiB", peak},
-	{"100,000 tiny files, planning and ledger, each", 100, " µs", func(*Results) (float64, bool) { return 0, false }},
+	{"many tiny files: CPU beyond that of the same rows in one file, each", 100, " µs", perTinyFile},
+	{"wall against rows: exponent", 1.10, "", exponent(curveRows, wall)},
+	{"peak memory against rows: exponent", 0.10, "", exponent(curveRows, memory)},
+	{"plan's wall against files listed: exponent", 1.10, "", exponent(curveFiles, wall)},
+	{"plan's peak memory against files listed: exponent", 0.10, "", exponent(curveFiles, memory)},
+}
+
+func memory(s Sample) float64 { return s.Memory }
+
+// exponent is that of a curve of the cost.
+func exponent(curve string, of figure) func(*Results) (float64, bool) {
+	return func(r *Results) (float64, bool) {
+		for _, c := range r.Curves {
+			if c.Name == curve {
+				return c.exponent(of)
+			}
+		}
+		return 0, false
+	}
+}
+
+// perTinyFile is in microseconds: what planning, the ledger and opening cost a
+// file, client and database together.
+func perTinyFile(r *Results) (float64, bool) {
+	many, haveMany := r.find("bucketload tiny files 1")
+	one, haveOne := r.find("bucketload tiny one.csv 1")
+	if !haveMany || !haveOne || many.Run != one.Run {
+		return 0, false
+	}
+	files := float64(r.run(many.Run).Works[workTiny].Files)
+	return (total(many.median()) - total(one.median())) / files * 1e6, files > 0
 }
 
 func walDifference(types string) func(*Results) (float64, bool) {
@@ -106,43 +156,56 @@ func walDifference(types string) func(*Results) (float64, bool) {
 
 func clientShare(types string) func(*Results) (float64, bool) {
 	return func(r *Results) (float64, bool) {
-		s, ok := r.median("bucketload " + types + " files 1")
+		m, ok := r.find("bucketload " + types + " files 1")
+		s := m.median()
 		return s.Client / s.Server, ok && s.Server > 0
 	}
 }
 
-// againstBest compares with the fastest load of another program into the same
-// types, the floor aside: it is no program that anyone has.
+// againstBest compares with the fastest load of the same rows by another
+// program, the floor aside: it is no program that anyone has.
 func againstBest(r *Results) (float64, bool) {
+	ours, ok := r.find("bucketload float8 files 2")
 	best := math.Inf(1)
 	for _, m := range r.Cases {
-		if m.Peer != "bucketload" && m.Peer != "floor" && m.Types == "float8" {
+		if m.Peer != "bucketload" && m.Peer != "floor" && m.Work == "float8" && m.Run == ours.Run {
 			best = min(best, m.median().Wall)
 		}
 	}
-	s, ok := r.median("bucketload float8 files 2")
-	return s.Wall / best, ok && !math.IsInf(best, 1)
+	return ours.median().Wall / best, ok && !math.IsInf(best, 1)
 }
 
-// peak is in MiB, of all rounds.
+// peak is in MiB, of all rounds and curves.
 func peak(r *Results) (most float64, ok bool) {
+	see := func(s Sample) { most, ok = max(most, s.Memory/(1<<20)), true }
 	for _, m := range r.Cases {
-		if m.Peer != "bucketload" {
-			continue
-		}
 		for _, s := range m.Samples {
-			most, ok = max(most, s.Memory/(1<<20)), true
+			if m.Peer == "bucketload" {
+				see(s)
+			}
+		}
+	}
+	for _, c := range r.Curves {
+		for _, p := range c.Points {
+			see(p.Sample)
 		}
 	}
 	return most, ok
 }
 
-// judge says of every goal whether it is met.
-func judge(r *Results) []verdict {
+// judge says of every goal whether it is met. reasons are by measure.
+func judge(r *Results, reasons map[string]string) []verdict {
 	var all []verdict
 	for _, g := range goals {
 		v := verdict{goal: g}
-		v.Value, v.Measured = g.value(r)
+		for _, version := range r.versions() {
+			c := cell{goal: g}
+			c.Value, c.Measured = g.value(r.on(version))
+			v.Cells = append(v.Cells, c)
+		}
+		if !v.met() {
+			v.Reason = reasons[g.Measure]
+		}
 		all = append(all, v)
 	}
 	return all
