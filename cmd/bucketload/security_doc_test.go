@@ -22,11 +22,13 @@ func TestSecurityDocument(t *testing.T) {
 	}
 	const twice = "load year_2022 --from data/; load year_2022 --from data/"
 	uses := map[string]struct{ before, commands string }{
-		"It makes its schemas itself":                  {"", twice},
-		"It may not make schemas":                      {"", twice},
-		"It only adds rows to a table of another's":    {"CREATE TABLE public.year_2022 (id bigint)", "load year_2022 --from data/ --mode append"},
+		"It makes its schemas itself":               {"", twice},
+		"It may not make schemas":                   {"", twice},
+		"It only adds rows to a table of another's": {"CREATE TABLE public.year_2022 (id bigint)", "load year_2022 --from data/ --mode append"},
+		"It merges rows into a table of another's": {"CREATE TABLE public.year_2022 (id bigint PRIMARY KEY); INSERT INTO public.year_2022 VALUES (2)",
+			strings.ReplaceAll(twice, "data/", "data/ --mode upsert --set key=[id] --force")},
 		"It replaces the rows of a table of another's": {"CREATE TABLE public.year_2022 (id bigint); INSERT INTO public.year_2022 VALUES (7)", strings.ReplaceAll(twice, "data/", "data/ --replace in_place")},
-		"Who only looks":                               {"loaded", "runs; status RUN; files RUN; history RUN; rejects RUN"},
+		"Who only looks": {"loaded", "runs; status RUN; files RUN; history RUN; rejects RUN"},
 	}
 	dir := t.TempDir()
 	writeExample(t, filepath.Join(dir, "data", "a.csv"), "id\n1\n2\n", nil)
