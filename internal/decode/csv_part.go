@@ -30,10 +30,10 @@ func (c *CSV) Cut() { c.cut = true }
 // which it has read the first row behind the header: r has the bytes of the file
 // from byte from on, where a row begins, up to the file's end unless Cut says
 // otherwise. Line counts from the part's beginning. It is an error of code
-// boundary where the file cannot be read in parts.
+// boundary where the file cannot be read in parts. Many may call it at once.
 func (c *CSV) Part(r io.Reader, from int64) (*CSV, error) {
 	if c.width == 0 || !c.settled || c.cr || !transparent(c.encoding) {
-		return nil, c.astride()
+		return nil, astride(0)
 	}
 	p := *c
 	p.buf, p.fields, p.unescaped, p.mended, p.headline, p.heads = make([]byte, firstBuffer), nil, nil, nil, nil, nil
@@ -52,6 +52,7 @@ func (c *CSV) Part(r io.Reader, from int64) (*CSV, error) {
 // from on, whole if they go up to its end. c is as for Part. It gives the first
 // place behind a line end that can be nothing else: read as the inside of
 // quotes, what follows breaks, or goes on for too long. false where there is none.
+// Many may call it at once.
 func (c *CSV) Align(sample []byte, from int64, whole bool) (start int64, ok bool, err error) {
 	var r io.Reader = bytes.NewReader(sample)
 	if !whole {
@@ -104,7 +105,9 @@ func (c *CSV) ending() error {
 }
 
 // astride makes the error of a file that cannot be read in these parts.
-func (c *CSV) astride() error {
-	return &bucketload.Error{Code: bucketload.CodeBoundary, Line: c.Line(),
+func (c *CSV) astride() error { return astride(c.Line()) }
+
+func astride(line int64) error {
+	return &bucketload.Error{Code: bucketload.CodeBoundary, Line: line,
 		Message: "the file cannot be read in parts as it was divided: behind the row that begins here, it cannot be told apart from the whole"}
 }
