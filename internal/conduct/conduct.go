@@ -72,7 +72,7 @@ func Load(ctx context.Context, s *steps.Steps, load *bucketload.Load) (*bucketlo
 		return fail(err)
 	}
 	try := ledger.Try{Run: bucketload.NewRunID(started), Attempt: 1}
-	release, err := s.Ledger.Hold(ctx, try.Run)
+	held, release, err := s.Ledger.Hold(ctx, try.Run)
 	if err != nil {
 		return fail(err)
 	}
@@ -85,7 +85,7 @@ func Load(ctx context.Context, s *steps.Steps, load *bucketload.Load) (*bucketlo
 		s.Log.Warn("the process of an earlier run of this table died; its rows are kept", "run", dead, "to go on with it", "bucketload redrive "+dead)
 	}
 	s.Log.Info("the run begins", "table", load.Table, "run", try.Run)
-	return execute(ctx, s, try, load, nil)
+	return execute(held, s, try, load, nil)
 }
 
 // noticing is how often a redrive looks whether a process that seems alive is:
@@ -116,7 +116,7 @@ func Redrive(ctx context.Context, s *steps.Steps, id string) (*bucketload.Run, e
 	if err != nil {
 		return nil, err
 	}
-	release, err := s.Ledger.Hold(ctx, id)
+	held, release, err := s.Ledger.Hold(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func Redrive(ctx context.Context, s *steps.Steps, id string) (*bucketload.Run, e
 			return end(ctx, s, try, run.Load, err)
 		}
 	}
-	return execute(ctx, s, try, run.Load, checkpoint)
+	return execute(held, s, try, run.Load, checkpoint)
 }
 
 // resumption is an execution whose process died, and where it goes on.

@@ -2,11 +2,14 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/bucketload/bucketload"
 )
@@ -14,16 +17,19 @@ import (
 // Hold marks this process as the run's conductor until release, which also
 // happens when the process dies. A connection that breaks is made anew, as
 // when the server restarts. It is an error where another process holds the run.
-func (l *Ledger) Hold(ctx context.Context, run string) (release func(), err error) {
+// The context that it gives ends with ctx, and when somebody cancels the run.
+func (l *Ledger) Hold(ctx context.Context, run string) (held context.Context, release func(), err error) {
 	conn, err := l.hold(ctx, run)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	held, cancel := context.WithCancel(ctx)
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	kept := make(chan *pgx.Conn)
-	go func() { kept <- l.keep(keeping, conn, run) }()
-	return sync.OnceFunc(func() {
+	go func() { kept <- l.keep(keeping, conn, run, cancel) }()
+	return held, sync.OnceFunc(func() {
 		stop()
+		cancel()
 		conn := <-kept
 		if conn == nil {
 			return
@@ -37,8 +43,11 @@ func (l *Ledger) Hold(ctx context.Context, run string) (release func(), err erro
 	}), nil
 }
 
+// cancelChannel is where Cancel says which run is to stop.
+const cancelChannel = "bucketload_cancel"
+
 // hold takes the run's lock on a connection of its own: the connection is the
-// lock, so it leaves the pool and is closed, not used again.
+// lock, so it leaves the pool and is closed, not used again. It listens for Cancel.
 func (l *Ledger) hold(ctx context.Context, run string) (*pgx.Conn, error) {
 	conn, err := l.pool.Acquire(ctx)
 	if err != nil {
@@ -46,28 +55,36 @@ func (l *Ledger) hold(ctx context.Context, run string) (*pgx.Conn, error) {
 	}
 	var got bool
 	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(`+holdKey+`)`, run).Scan(&got)
-	switch {
-	case err != nil:
-		conn.Release()
-		return nil, bucketload.DatabaseError("ledger", err)
-	case !got:
+	if err == nil && !got {
 		conn.Release()
 		return nil, &bucketload.Error{Op: "load", Code: bucketload.CodeConflict,
 			Message: fmt.Sprintf("another process is conducting run %s", run),
 			Hint:    fmt.Sprintf("wait for it, or look: bucketload status %s", run)}
 	}
-	return conn.Hijack(), nil
+	own := conn.Hijack() // whatever comes now, a lock must not go back into the pool
+	if err == nil {
+		_, err = own.Exec(ctx, `LISTEN `+cancelChannel)
+	}
+	if err != nil {
+		_ = own.Close(context.WithoutCancel(ctx))
+		return nil, bucketload.DatabaseError("ledger", err)
+	}
+	return own, nil
 }
 
-// keep takes the lock again whenever its connection breaks, until ctx ends. It
-// gives the connection that has it then, nil where none has: who took the run
-// meanwhile has fenced this process off.
-func (l *Ledger) keep(ctx context.Context, conn *pgx.Conn, run string) *pgx.Conn {
+// heartbeat is how long the lock's connection may be silent before it is asked
+// for a sign of life, and how long that may take: one that is cut without a
+// word does not seem to hold the run for ever.
+const heartbeat = 30 * time.Second
+
+// keep takes the lock again whenever its connection breaks, until ctx ends, and
+// calls cancelled once the run is. It gives the connection that has the lock
+// then, nil where none has: who took the run meanwhile has fenced this process off.
+func (l *Ledger) keep(ctx context.Context, conn *pgx.Conn, run string, cancelled func()) *pgx.Conn {
 	const pause = time.Second
 	for {
 		if conn != nil {
-			// Nobody notifies: this returns when the connection breaks or ctx ends.
-			_, _ = conn.WaitForNotification(ctx)
+			l.listen(ctx, conn, run, cancelled)
 			if ctx.Err() != nil {
 				return conn
 			}
@@ -75,6 +92,10 @@ func (l *Ledger) keep(ctx context.Context, conn *pgx.Conn, run string) *pgx.Conn
 		}
 		conn, _ = l.hold(ctx, run)
 		if conn != nil {
+			// What was said meanwhile was not heard.
+			if r, err := l.run(ctx, run); err == nil && r.Status == bucketload.StatusCancelled {
+				cancelled()
+			}
 			continue
 		}
 		select {
@@ -83,4 +104,76 @@ func (l *Ledger) keep(ctx context.Context, conn *pgx.Conn, run string) *pgx.Conn
 		case <-time.After(pause):
 		}
 	}
+}
+
+// listen returns when the connection breaks or ctx ends.
+func (l *Ledger) listen(ctx context.Context, conn *pgx.Conn, run string, cancelled func()) {
+	for ctx.Err() == nil {
+		wait, stop := context.WithTimeout(ctx, heartbeat)
+		said, err := conn.WaitForNotification(wait)
+		silent := wait.Err() != nil && ctx.Err() == nil
+		stop()
+		if err == nil && said.Payload == run {
+			cancelled()
+		}
+		if silent {
+			ask, stop := context.WithTimeout(ctx, heartbeat)
+			err = conn.Ping(ask)
+			stop()
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Cancel ends a running run, whoever conducts it: its conductor is told, the
+// calls of its steps come too late from now on, and what its copies had not
+// committed is rolled back. Its staging stays for a redrive. It gives the run as
+// it was; an error where that has ended already.
+func (l *Ledger) Cancel(ctx context.Context, run string) (*Run, error) {
+	was, err := l.run(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	cause, err := json.Marshal(&bucketload.RunError{Op: "load", Message: "cancelled", Hint: "go on with it: bucketload redrive " + run})
+	if err != nil {
+		return nil, err
+	}
+	var cancelled bool
+	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET status = 'cancelled', error = $2, ended_at = clock_timestamp()
+			WHERE id = $1 AND status = 'running'`, run, cause)
+		if cancelled = err == nil && tag.RowsAffected() > 0; cancelled {
+			_, err = tx.Exec(ctx, `SELECT pg_notify($1, $2)`, cancelChannel, run)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, bucketload.DatabaseError("cancel", err)
+	}
+	if !cancelled {
+		if was, err = l.run(ctx, run); err != nil {
+			return nil, err
+		}
+		hint := "bucketload status " + run
+		return was, &bucketload.Error{Op: "cancel", Code: bucketload.CodeConflict, Message: fmt.Sprintf("run %s has ended as %s", run, was.Status), Hint: hint}
+	}
+	return was, bucketload.DatabaseError("cancel", l.endCopies(ctx, run))
+}
+
+// Released waits until no process holds an ended run any more, and says whether
+// that came about within limit: one that is frozen lets go later.
+func (l *Ledger) Released(ctx context.Context, run string, limit time.Duration) (bool, error) {
+	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", limit.Milliseconds())); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(`+holdKey+`)`, run)
+		return err
+	})
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "55P03" { // lock_not_available
+		return false, nil
+	}
+	return err == nil, bucketload.DatabaseError("ledger", err)
 }

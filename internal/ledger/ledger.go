@@ -114,7 +114,7 @@ func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load, by
 		if alive {
 			return "", &bucketload.Error{Op: "load", Code: bucketload.CodeConflict,
 				Message: fmt.Sprintf("run %s is loading %s at this moment", other, load.Table),
-				Hint:    fmt.Sprintf("wait for it, or look: bucketload status %s", other)}
+				Hint:    fmt.Sprintf("wait for it, or look: bucketload status %s; or stop it: bucketload cancel %s", other, other)}
 		}
 		if marked {
 			dead = other

@@ -44,6 +44,9 @@ func TestOnPostgres(t *testing.T) {
 		{"Publish", testPublish},
 		{"Shapes", testShapes},
 		{"Outdated", testOutdated},
+		{"OutdatedLate", testOutdatedLate},
+		{"Discard", testDiscard},
+		{"Cancel", testCancel},
 		{"BuildRecord", testBuildRecord},
 		{"Lease", testLease},
 		{"Receipts", testReceipts},
@@ -102,7 +105,7 @@ func (d *db) drop() {
 // hold holds a run until the test ends, or release.
 func (d *db) hold(run string) (release func()) {
 	d.Helper()
-	release, err := d.Hold(d.Context(), run)
+	_, release, err := d.Hold(d.Context(), run)
 	d.must(err)
 	d.Cleanup(release)
 	return release
@@ -391,7 +394,7 @@ func testOneActiveRun(t *testing.T, d *db) {
 	d.begin(replace("other")) // does not mind
 	_, err := d.tryBegin(replace("t"))
 	want(t, err, bucketload.CodeConflict, first.id, "public.t")
-	_, err = d.Hold(t.Context(), first.id)
+	_, _, err = d.Hold(t.Context(), first.id)
 	want(t, err, bucketload.CodeConflict, first.id)
 
 	first.publish()

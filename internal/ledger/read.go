@@ -148,19 +148,3 @@ func each[T any](ctx context.Context, l *Ledger, scan func(pgx.CollectableRow) (
 	}
 	return bucketload.DatabaseError("ledger", rows.Err())
 }
-
-// Outdated gives the runs of the table whose staging nobody needs any more:
-// ended ones other than keep whose staging is still there. The last of them is
-// the one most worth going on with: trials, with which nobody can, come first,
-// the others as they were begun or gone on with.
-func (l *Ledger) Outdated(ctx context.Context, table bucketload.TableName, keep string) ([]string, error) {
-	rows, err := l.pool.Query(ctx, `SELECT id FROM bucketload.runs
-		WHERE table_schema = $1 AND table_name = $2 AND id <> $3 AND status <> 'running' AND staging
-		  AND published_at IS NULL AND to_regclass('dataimport.r_' || id) IS NOT NULL
-		ORDER BY NOT load ? 'limit_files', coalesce(resumed_at, started_at), id`, table.Schema, table.Name, keep)
-	if err != nil {
-		return nil, bucketload.DatabaseError("ledger", err)
-	}
-	runs, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return runs, bucketload.DatabaseError("ledger", err)
-}

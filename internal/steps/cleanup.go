@@ -2,9 +2,13 @@ package steps
 
 import (
 	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/table"
 )
 
 // Cleanup leaves a run that failed in a state from which it can go on: no copy
@@ -33,4 +37,30 @@ func (s *Steps) cause(ctx context.Context, run string, f Failure) (Failure, bool
 		f = of
 	}
 	return f, f.transient()
+}
+
+// Collect drops the staging tables of runs with which nobody can go on, and,
+// where olderThan is not 0, of all that ended so long ago; with dry it only says
+// which. It gives all that ended runs have left. What is in use is never touched.
+func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool) ([]ledger.Leftover, error) {
+	left, err := s.Ledger.Leftovers(ctx)
+	if err != nil {
+		return nil, during("gc", err)
+	}
+	for i := range left {
+		o := &left[i]
+		o.Useless = o.Useless || olderThan > 0 && o.EndedAt != nil && time.Since(*o.EndedAt) > olderThan
+		if !o.Useless || dry {
+			continue
+		}
+		if o.Dropped, err = s.discard(ctx, o.Run); err != nil {
+			return left, during("gc", err)
+		}
+	}
+	return left, nil
+}
+
+// discard drops an ended run's staging table.
+func (s *Steps) discard(ctx context.Context, run string) (dropped bool, err error) {
+	return s.Ledger.Discard(ctx, run, func(tx pgx.Tx) error { return table.DropStaging(ctx, tx, run) })
 }

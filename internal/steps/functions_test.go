@@ -356,7 +356,7 @@ func TestRedriveOfWhatIsUnderWay(t *testing.T) {
 	f.running["x"] = true
 	for _, by := range []ledger.Conductor{{Kind: ledger.StepFunctions, Execution: "x"}, {Kind: ledger.Events}, {}} {
 		run := bucketload.NewRunID(time.Now())
-		release, err := f.Ledger.Hold(t.Context(), run)
+		_, release, err := f.Ledger.Hold(t.Context(), run)
 		f.must(err)
 		_, err = f.Ledger.Begin(t.Context(), run, load, by)
 		f.must(err)

@@ -150,7 +150,7 @@ func (b *bench) load(files map[string]string, change ...func(*bucketload.Load)) 
 func (b *bench) begin(load *bucketload.Load) string {
 	b.t.Helper()
 	run := bucketload.NewRunID(time.Now())
-	release, err := b.Ledger.Hold(context.Background(), run)
+	_, release, err := b.Ledger.Hold(context.Background(), run)
 	b.must(err)
 	b.held[run] = release
 	b.t.Cleanup(release)

@@ -233,9 +233,8 @@ func (s *Steps) backup(ctx context.Context, load *bucketload.Load) (name bucketl
 func (s *Steps) sweep(ctx context.Context, run string, load *bucketload.Load, spare int) {
 	outdated, err := s.Ledger.Outdated(ctx, load.Table, run)
 	for _, old := range outdated[:max(0, len(outdated)-spare)] {
-		// What a dead process left behind holds its lock on the table.
-		_, endErr := s.Ledger.EndCopies(ctx, old)
-		err = errors.Join(err, endErr, table.DropStaging(ctx, s.Pool, old))
+		_, dropErr := s.discard(ctx, old)
+		err = errors.Join(err, dropErr)
 	}
 	if err != nil {
 		s.Log.Warn("staging tables of earlier runs are still there", "error", err)

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/steps"
+)
+
+// letGo is how long cancel waits for the run's process to stop: it is told at
+// once, and has its statements to give up.
+const letGo = 15 * time.Second
+
+func (a *app) cancelCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cancel RUN",
+		Short: "Stop a run, wherever its process is",
+		Long: `Stops a running run from anywhere that reaches the database. Its process is told
+and ends with exit code 1; what its copies had not committed is rolled back, the
+live table stays as it is, and what is loaded waits for a redrive.
+
+A run whose process is frozen or cut off is ended all the same: when it wakes it
+finds that it comes too late.`,
+		Args: needArgs(1, 1, "one run"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, id := cmd.Context(), args[0]
+			return a.reading(ctx, func(s *steps.Steps) error {
+				was, err := s.Ledger.Cancel(ctx, id)
+				if err != nil {
+					return err
+				}
+				if a.json {
+					r, err := s.Ledger.Run(ctx, id)
+					if err != nil {
+						return err
+					}
+					a.printJSON(r)
+				} else {
+					fmt.Fprintf(a.out, "run %s of %s is cancelled\n", id, was.Table)
+				}
+				return a.cancelled(cmd, s, was)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&a.json, "json", false, "print the run as a JSON object")
+	return cmd
+}
+
+// cancelled says what is left to do once a run is.
+func (a *app) cancelled(cmd *cobra.Command, s *steps.Steps, was *ledger.Run) error {
+	if was.Conductor == ledger.StepFunctions && was.Execution != nil {
+		fmt.Fprintf(a.errs, "its execution ends with its next step, or at once: aws stepfunctions stop-execution --execution-arn %s\n", *was.Execution)
+	} else {
+		gone, err := s.Ledger.Released(cmd.Context(), *was.ID, letGo)
+		if err != nil {
+			return err
+		}
+		if !gone {
+			fmt.Fprintln(a.errs, "its process has not stopped yet; whatever it does now comes too late")
+		}
+	}
+	fmt.Fprintf(a.errs, "next: bucketload redrive %s\n", *was.ID)
+	return nil
+}
+
+func (a *app) gcCommand() *cobra.Command {
+	var dry bool
+	var olderThan time.Duration
+	cmd := &cobra.Command{
+		Use:   "gc",
+		Short: "Drop what crashed and failed runs have left",
+		Long: `Drops the staging tables of ended runs with which nobody can go on, because a
+newer run has replaced the table since. Those that can go on are kept and named;
+--older-than drops them, too. What a running run uses is never touched.
+
+A run whose process died is marked failed, and what it left in flight is ended.`,
+		Example: `  bucketload gc --dry-run
+  bucketload gc --older-than 168h`,
+		Args: needArgs(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if olderThan < 0 || olderThan == 0 && cmd.Flags().Changed("older-than") {
+				return usage("--older-than takes a time, more than 0", "bucketload gc --older-than 168h")
+			}
+			ctx := cmd.Context()
+			return a.reading(ctx, func(s *steps.Steps) error {
+				if !dry {
+					dead, err := s.Ledger.Bury(ctx)
+					for _, run := range dead {
+						fmt.Fprintf(a.errs, "the process of run %s died; to go on with it: bucketload redrive %s\n", run, run)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				left, err := s.Collect(ctx, olderThan, dry)
+				for _, o := range left {
+					a.leftover(&o, dry)
+				}
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what would be dropped")
+	cmd.Flags().DurationVar(&olderThan, "older-than", 0, "also drop what runs have left that ended so long ago and could go on, as 168h")
+	cmd.Flags().BoolVar(&a.json, "json", false, "print one JSON object per staging table, one a line")
+	return cmd
+}
+
+// leftover prints what became of an ended run's staging table.
+func (a *app) leftover(o *ledger.Leftover, dry bool) {
+	if a.json {
+		a.printJSON(o)
+		return
+	}
+	what, then := "kept", ""
+	switch {
+	case o.Dropped:
+		what = "dropped"
+	case o.Useless && dry:
+		what = "would drop"
+	case o.Useless:
+		then = "; it is in use again"
+	case o.Status == bucketload.StatusFailed, o.Status == bucketload.StatusCancelled:
+		then = "; to go on with it: bucketload redrive " + o.Run
+	default:
+		then = "; it was a trial"
+	}
+	fmt.Fprintf(a.out, "%s %s (%s), of run %s of %s, which ended as %s%s\n", what, o.Staging, bucketload.Bytes(o.Bytes), o.Run, o.Table, o.Status, then)
+}

@@ -1,0 +1,108 @@
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+)
+
+// A process that wakes late has no say over what has come meanwhile.
+func testOutdatedLate(t *testing.T, d *db) {
+	first := d.begin(replace("t"))
+	first.publish()
+	second := d.begin(replace("t")) // fails before the first has swept
+	d.exec(`CREATE TABLE dataimport.r_` + second.id + ` ()`)
+	second.fail()
+	if got, err := d.Outdated(t.Context(), first.load.Table, first.id); err != nil || len(got) > 0 {
+		t.Errorf("the first run would drop %v, %v", got, err)
+	}
+	third := d.begin(replace("t"))
+	if got, err := d.Outdated(t.Context(), third.load.Table, third.id); err != nil || len(got) != 1 {
+		t.Errorf("the running one would drop %v, %v", got, err)
+	}
+	third.fail()
+	if got, err := d.Outdated(t.Context(), third.load.Table, third.id); err != nil || len(got) > 0 {
+		t.Errorf("the ended one would drop %v, %v", got, err)
+	}
+}
+
+// What a running run has is never dropped, whatever an earlier look said.
+func testDiscard(t *testing.T, d *db) {
+	r := d.begin(replace("t"))
+	d.exec(`CREATE TABLE dataimport.r_` + r.id + ` ()`)
+	drop := func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `DROP TABLE dataimport.r_`+r.id)
+		return err
+	}
+	if dropped, err := d.Discard(t.Context(), r.id, drop); dropped || err != nil {
+		t.Error("the running run's table is dropped", err)
+	}
+	r.fail()
+	left, err := d.Leftovers(t.Context())
+	if err != nil || len(left) != 1 || left[0].Run != r.id || left[0].Useless || left[0].EndedAt == nil {
+		t.Errorf("%+v, %v", left, err)
+	}
+	// Somebody is just making it running again.
+	d.must(r.tx(func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), `UPDATE bucketload.runs SET status = 'running' WHERE id = $1`, r.id); err != nil {
+			return err
+		}
+		if dropped, err := d.Discard(t.Context(), r.id, drop); dropped || err != nil {
+			t.Error("the table of a run that goes on is dropped", err)
+		}
+		_, err := tx.Exec(t.Context(), `UPDATE bucketload.runs SET status = 'failed' WHERE id = $1`, r.id)
+		return err
+	}))
+	if dropped, err := d.Discard(t.Context(), r.id, drop); !dropped || err != nil {
+		t.Error("not dropped", err)
+	}
+	if left, err := d.Leftovers(t.Context()); len(left) > 0 || err != nil {
+		t.Errorf("%+v, %v", left, err)
+	}
+}
+
+func testCancel(t *testing.T, d *db) {
+	ended := func(held interface{ Done() <-chan struct{} }) {
+		t.Helper()
+		select {
+		case <-held.Done():
+		case <-time.After(time.Minute):
+			t.Error("the conductor is not told")
+		}
+	}
+	load := replace("t")
+	begin := func(id string) (held interface{ Done() <-chan struct{} }, release func()) {
+		t.Helper()
+		ctx, release, err := d.Hold(t.Context(), id)
+		d.must(err)
+		t.Cleanup(release)
+		_, err = d.Begin(t.Context(), id, load, ledger.Conductor{})
+		d.must(err)
+		return ctx, release
+	}
+	held, release := begin("cancelled000")
+	if _, err := d.Cancel(t.Context(), "cancelled000"); err != nil {
+		t.Fatal(err)
+	}
+	ended(held)
+	if gone, err := d.Released(t.Context(), "cancelled000", time.Millisecond); gone || err != nil {
+		t.Error("it is held, and seems not to be", err)
+	}
+	release()
+	if gone, err := d.Released(t.Context(), "cancelled000", time.Minute); !gone || err != nil {
+		t.Error("it is not held, and seems to be", err)
+	}
+	want(t, d.Enter(t.Context(), ledger.Try{Run: "cancelled000"}, ledger.StateCopy), bucketload.CodeFenced, "cancelled000")
+	_, err := d.Cancel(t.Context(), "cancelled000")
+	want(t, err, bucketload.CodeConflict, "has ended as cancelled")
+
+	// What is said while the connection is broken is heard later.
+	held, _ = begin("unheard00000")
+	d.exec(`UPDATE bucketload.runs SET status = 'cancelled' WHERE id = 'unheard00000'`)
+	d.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
+	ended(held)
+}
