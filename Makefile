@@ -50,6 +50,10 @@ vulncheck: ## ask Go's database for known vulnerabilities in what is called
 bench: setup ## measure what loads cost, beside other programs, and write docs/benchmarks.md; BENCHFLAGS=-quick for a tenth
 	go run ./bench -peers $(BENCHFLAGS)
 
+.PHONY: torture
+torture: setup ## load while everything breaks, and count; TORTUREFLAGS="-rounds N -seed S -out docs/reliability.md"
+	go run ./torture $(TORTUREFLAGS)
+
 .PHONY: versitygw
 versitygw: ## install the second S3 server that the tests use where it is found
 	go install $(VERSITYGW)

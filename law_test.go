@@ -27,6 +27,7 @@ func TestImportLaw(t *testing.T) {
 		"deploy/aws":             nil, // tests only
 		"judges":                 nil, // tests only
 		"bench":                  {"internal/temp"},
+		"torture":                {"internal/temp"},
 		"internal/temp":          nil,
 		"internal/temp/fetch":    {"internal/temp"},
 		"internal/temp/temptest": {"internal/temp"},

@@ -42,8 +42,9 @@ type Postgres struct {
 	port     int
 	password string
 	version  string
-	dir      string // holds the data directory and the log; removed by Stop
-	stop     string // the command for people
+	dir      string                      // holds the data directory and the log; removed by Stop
+	stop     string                      // the command for people
+	serve    func(context.Context) error // starts the server of dir; nil with Docker
 	*child
 }
 
@@ -111,6 +112,25 @@ func (p *Postgres) Stop() error {
 		return nil
 	}
 	return os.RemoveAll(p.dir)
+}
+
+// Crash kills the server as if its machine had lost power, but for what the
+// operating system has in memory (with synchronous_commit=off, which is the
+// default here, that lacks the last commits), and starts it again on the same port and data.
+// It returns when it takes connections.
+func (p *Postgres) Crash(ctx context.Context) error {
+	if p.serve == nil {
+		return &bucketload.Error{Op: "postgres", Code: bucketload.CodeUsage, Message: "a server in Docker cannot be crashed"}
+	}
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	<-p.done
+	for {
+		// What is left of the old one ends when it notices; until then there is no new one.
+		err := p.serve(ctx)
+		if !errors.Is(err, errEnded) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // arguments are the server's settings: durability is given up for speed. Of two
@@ -191,6 +211,18 @@ func (i installation) run(ctx context.Context, p *Postgres, owner owner, o Postg
 	if p.port, err = freePort(); err != nil {
 		return err
 	}
+	p.serve = func(ctx context.Context) error { return i.serve(ctx, p, owner, o, logFile.Name()) }
+	return p.serve(ctx)
+}
+
+// serve starts the server of p.dir.
+func (i installation) serve(ctx context.Context, p *Postgres, owner owner, o PostgresOptions, log string) error {
+	logFile, err := os.OpenFile(log, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = logFile.Close() }()
+	data := filepath.Join(p.dir, "data")
 	cmd := exec.Command(filepath.Join(i.bin, "postgres"), append([]string{"-D", data, "-c", "listen_addresses=127.0.0.1",
 		"-c", "port=" + strconv.Itoa(p.port), "-c", "unix_socket_directories="}, o.arguments()...)...)
 	i.prepare(cmd, p.dir, owner, o.KeepRunning)
@@ -199,7 +231,7 @@ func (i installation) run(ctx context.Context, p *Postgres, owner owner, o Postg
 		return err
 	}
 	return p.wait(ctx, 30*time.Second, func() []byte {
-		b, _ := os.ReadFile(logFile.Name())
+		b, _ := os.ReadFile(log)
 		return b
 	})
 }

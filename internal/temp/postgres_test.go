@@ -51,7 +51,7 @@ func TestPostgres(t *testing.T) {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Setenv("PGSSLMODE", "verify-full") // nothing around us may reach it
 			t.Setenv("PGDATA", "/nonexistent")
-			p, err := temp.StartPostgres(t.Context(), temp.PostgresOptions{Major: major, Offline: true})
+			p, err := temp.StartPostgres(t.Context(), temp.PostgresOptions{Major: major, Offline: true, Settings: []string{"synchronous_commit=on"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,6 +72,19 @@ func TestPostgres(t *testing.T) {
 			wrong.User = url.UserPassword("postgres", "wrong")
 			if err := query(t, wrong.String(), "SELECT 1", new(int)); err == nil {
 				t.Error("a wrong password was taken")
+			}
+
+			const object = "4711"
+			if err := query(t, p.DSN(), "SELECT lo_from_bytea("+object+", 'kept')", new(uint32)); err != nil {
+				t.Fatal(err)
+			}
+			old := p.PID()
+			if err := p.Crash(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var kept string
+			if err := query(t, p.DSN(), "SELECT convert_from(lo_get("+object+"), 'UTF8')", &kept); err != nil || kept != "kept" || alive(old) || p.PID() == old {
+				t.Errorf("after a crash: %q, %v", kept, err)
 			}
 
 			for range 2 {

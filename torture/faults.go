@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bucketload/bucketload/internal/temp"
+)
+
+// fault is something that goes wrong. Ones that last end with the command, or
+// before; do may take its time.
+type fault struct {
+	name string
+	in   []string // the states at which it can come; none: all
+	do   func(context.Context, *victim) error
+}
+
+// reading are the states in which objects are read.
+var reading = []string{"Plan", "Prepare", "Copy", "Copy", "Copy"}
+
+var faults = []fault{
+	{"loader: kill -9", nil, func(_ context.Context, v *victim) error { return v.cmd.Process.Kill() }},
+	{"loader: SIGINT", nil, func(_ context.Context, v *victim) error { return v.cmd.Process.Signal(os.Interrupt) }},
+	{"loader: SIGTERM", nil, func(_ context.Context, v *victim) error { return v.cmd.Process.Signal(syscall.SIGTERM) }},
+	{"loader: frozen while another goes on", nil, func(ctx context.Context, v *victim) error { return v.freeze(ctx) }},
+	{"loader: cancel", nil, func(ctx context.Context, v *victim) error { return v.beside(ctx, "cancel") }},
+	{"loader: redrive of the running run", nil, func(ctx context.Context, v *victim) error { return v.beside(ctx, "redrive") }},
+	{"loader: two runs of a table", nil, func(ctx context.Context, v *victim) error { return v.beside(ctx, "load") }},
+	{"loader: gc beside it", nil, func(ctx context.Context, v *victim) error { return v.beside(ctx, "gc") }},
+	{"server: kill -9 and restart", nil, func(ctx context.Context, v *victim) error { return v.postgres.Crash(ctx) }},
+	{"server: kill -9 of a backend", nil, func(ctx context.Context, v *victim) error { return v.killBackend(ctx) }},
+	{"server: a backend terminated", nil, func(ctx context.Context, v *victim) error {
+		return v.terminate(ctx, "ORDER BY random() LIMIT 1")
+	}},
+	{"server: all backends terminated", nil, func(ctx context.Context, v *victim) error { return v.terminate(ctx, "") }},
+	{"server: out of connections", nil, func(ctx context.Context, v *victim) error {
+		if err := v.exec(ctx, "ALTER ROLE "+role+" CONNECTION LIMIT 1"); err != nil {
+			return err
+		}
+		return errors.Join(v.terminate(ctx, ""), v.pause(ctx, time.Second), v.exec(ctx, "ALTER ROLE "+role+" CONNECTION LIMIT -1"))
+	}},
+	{"server: statement_timeout", nil, func(ctx context.Context, v *victim) error {
+		set := "ALTER ROLE " + role + " SET statement_timeout = "
+		return errors.Join(v.exec(ctx, set+"1"), v.terminate(ctx, ""), v.pause(ctx, time.Second), v.exec(ctx, set+"0"))
+	}},
+	{"server: the live table locked", []string{"Copy", "Build", "Swap"}, func(ctx context.Context, v *victim) error { return v.lock(ctx) }},
+	{"server: deadlock", []string{"Build", "Analyze"}, func(ctx context.Context, v *victim) error { return v.deadlock(ctx) }},
+	{"network to Postgres: cut", nil, func(_ context.Context, v *victim) error { v.toDB.Cut(); return nil }},
+	{"network to Postgres: stalled, then cut", nil, func(ctx context.Context, v *victim) error {
+		v.toDB.Stall(true)
+		defer v.toDB.Stall(false)
+		err := v.pause(ctx, time.Second)
+		v.toDB.Cut()
+		return err
+	}},
+	{"network to Postgres: stalled for a while", nil, func(ctx context.Context, v *victim) error {
+		v.toDB.Stall(true)
+		defer v.toDB.Stall(false)
+		return v.pause(ctx, time.Second)
+	}},
+	{"network to Postgres: slow", nil, func(ctx context.Context, v *victim) error {
+		v.toDB.Slow(20 << 10)
+		defer v.toDB.Slow(0)
+		return v.pause(ctx, time.Second)
+	}},
+	{"network to S3: cut", reading, func(_ context.Context, v *victim) error { v.toS3.Cut(); return nil }},
+	{"network to S3: stalled for a while", reading, func(ctx context.Context, v *victim) error {
+		v.toS3.Stall(true)
+		defer v.toS3.Stall(false)
+		return v.pause(ctx, time.Second)
+	}},
+	{"network to S3: slow", reading, func(ctx context.Context, v *victim) error {
+		v.toS3.Slow(50 << 10)
+		defer v.toS3.Slow(0)
+		return v.pause(ctx, time.Second)
+	}},
+	{"S3: 500", reading, answering(temp.Fault{Status: http.StatusInternalServerError})},
+	{"S3: SlowDown", reading, answering(temp.Fault{Code: "SlowDown"})},
+	{"S3: reset in a body", reading, answering(temp.Fault{CutAfter: 100})},
+	{"S3: body cut short", reading, answering(temp.Fault{Truncate: 100})},
+	{"S3: access denied for a while", reading, answering(temp.Fault{Status: http.StatusForbidden, Code: "AccessDenied"})},
+	{"S3: an object changed", []string{"Copy"}, func(_ context.Context, v *victim) error {
+		return v.s3.Put(v.database, v.file(), []byte("file,line,v\nchanged,0,x\n"))
+	}},
+	{"S3: an object gone", []string{"Copy"}, func(_ context.Context, v *victim) error { return v.s3.Delete(v.database, v.file()) }},
+}
+
+// victim is a running command of a round.
+type victim struct {
+	*round
+	cmd    *exec.Cmd
+	args   []string
+	done   chan struct{} // closed once the command has ended
+	random *rand.Rand
+}
+
+// errLate is that the command has ended before the fault could come.
+var errLate = errors.New("too late")
+
+// strike waits for the moment, and does it.
+func (v *victim) strike(ctx context.Context, s strike) error {
+	v.s3.Fault(temp.Latency(20 * time.Millisecond)) // so that there is a while to hit
+	conn, err := pgx.Connect(ctx, v.dsn(v.database, false))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for {
+		var state string
+		err := conn.QueryRow(ctx, `SELECT state FROM bucketload.runs WHERE status = 'running' ORDER BY started_at DESC LIMIT 1`).Scan(&state)
+		if err == nil && slices.Index(states, state) >= slices.Index(states, s.state) {
+			break
+		}
+		if err := v.pause(ctx, 2*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	if err := v.pause(ctx, s.after); err != nil {
+		return err
+	}
+	return s.do(ctx, v)
+}
+
+// pause waits, but not longer than for the command to end.
+func (v *victim) pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-v.done:
+		return errLate
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// file chooses one of the round's.
+func (v *victim) file() string { return fmt.Sprintf("f%02d.csv", v.random.IntN(len(v.truth))) }
+
+// answering makes a fault of the next few requests to S3.
+func answering(f temp.Fault) func(context.Context, *victim) error {
+	return func(_ context.Context, v *victim) error {
+		left := new(atomic.Int64)
+		left.Store(int64(1 + v.random.IntN(6)))
+		v.s3.Fault(func(*http.Request) *temp.Fault {
+			if left.Add(-1) < 0 {
+				return nil
+			}
+			return &f
+		})
+		return nil
+	}
+}
+
+// freeze stops the process and breaks its connections, as a laptop's lid does,
+// has another go on with its run to the end, and wakes it then.
+func (v *victim) freeze(ctx context.Context) error {
+	if err := v.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return errLate
+	}
+	v.toDB.Cut()
+	err := v.beside(ctx, "redrive")
+	return errors.Join(err, v.cmd.Process.Signal(syscall.SIGCONT))
+}
+
+// beside runs another command at the same time.
+func (v *victim) beside(ctx context.Context, name string) error {
+	args := []string{name}
+	switch name {
+	case "load":
+		args = v.load()
+	case "cancel", "redrive":
+		conn, err := pgx.Connect(ctx, v.dsn(v.database, false))
+		if err != nil {
+			return err
+		}
+		var run string
+		err = errors.Join(conn.QueryRow(ctx, `SELECT id FROM bucketload.runs ORDER BY started_at DESC, id DESC LIMIT 1`).Scan(&run), conn.Close(ctx))
+		if err != nil {
+			return err
+		}
+		args = append(args, run)
+	}
+	file, err := os.Create(filepath.Join(v.dir, fmt.Sprintf("beside-%s-%d.log", name, v.random.IntN(1000))))
+	if err != nil {
+		return err
+	}
+	err = v.start(ctx, args, file).Run()
+	if _, ended := errors.AsType[*exec.ExitError](err); ended {
+		said, _ := os.ReadFile(file.Name())
+		if !bytes.Contains(said, []byte("hint: ")) {
+			v.see("%s beside the run says no hint: %s", name, strings.TrimSpace(string(said)))
+		}
+		err = nil // it is refused
+	}
+	return errors.Join(err, file.Close())
+}
+
+const backends = `FROM pg_stat_activity WHERE usename = '` + role + `' AND pid <> pg_backend_pid() `
+
+func (v *victim) terminate(ctx context.Context, which string) error {
+	return v.exec(ctx, `SELECT pg_terminate_backend(pid) FROM (SELECT pid `+backends+which+`) b`)
+}
+
+// killBackend kills a server process, which makes Postgres restart them all.
+func (v *victim) killBackend(ctx context.Context) error {
+	conn, err := v.control(ctx)
+	if err != nil {
+		return err
+	}
+	var pid int
+	if err := conn.QueryRow(ctx, `SELECT pid `+backends+`ORDER BY random() LIMIT 1`).Scan(&pid); err != nil {
+		return errLate
+	}
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// lock keeps a lock on the live table for longer than the load waits for it.
+func (v *victim) lock(ctx context.Context) error {
+	return v.inTransaction(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `LOCK TABLE public.t IN ROW EXCLUSIVE MODE`)
+		return errors.Join(err, v.pause(ctx, time.Second))
+	})
+}
+
+// deadlock takes what the swap wants, and then wants what the swap has.
+func (v *victim) deadlock(ctx context.Context) error {
+	return v.inTransaction(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL deadlock_timeout = '10ms'; LOCK TABLE public.t IN ACCESS SHARE MODE`); err != nil {
+			return err
+		}
+		if err := v.pause(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DO $$BEGIN EXECUTE (SELECT 'LOCK TABLE dataimport.r_' || id || ' IN ACCESS EXCLUSIVE MODE' FROM bucketload.runs WHERE status = 'running'); END$$`)
+		return err
+	})
+}
+
+func (v *victim) inTransaction(ctx context.Context, do func(pgx.Tx) error) error {
+	conn, err := pgx.Connect(ctx, v.dsn(v.database, false))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	return pgx.BeginFunc(ctx, conn, do)
+}

@@ -1,0 +1,328 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// hangLimit is how long one command may take. The longest that one rightly takes
+// is a minute of silence from S3, and the tries after it.
+const hangLimit = 3 * time.Minute
+
+// redrives is how often the operator goes on before the round has failed.
+const redrives = 6
+
+// oldRows are in the live table before the load, as lines of the file "old".
+const oldRows = 500
+
+// states are those of a run, at which a fault can come.
+var states = []string{"Plan", "Prepare", "Copy", "Check", "Build", "Analyze", "Swap"}
+
+// round is a load into a database of its own, and the faults that it meets.
+type round struct {
+	*site
+	program, dir string
+	seed         uint64
+	faults       []strike
+	appending    bool
+	slowBuild    bool           // the build takes a while, so that faults can come to it
+	truth        map[string]int // file -> lines
+	database     string
+	direct       *pgx.Conn
+
+	mu    sync.Mutex
+	mixed []string // what the reader saw that it must not
+	notes []string // faults that did not come about
+}
+
+// strike is a fault, and when it comes: a while after the run has entered a state.
+type strike struct {
+	fault
+	state string
+	after time.Duration
+	pick  uint64 // what the fault chooses by
+}
+
+// verdict is what a round has come to.
+type verdict struct {
+	lost, doubled, left int
+	hang                bool
+	problems            []string
+	commands            int
+	seconds             float64
+}
+
+func (v verdict) bad() bool {
+	return v.lost+v.doubled+v.left > 0 || v.hang || len(v.problems) > 0
+}
+
+func (v verdict) String() string {
+	if !v.bad() {
+		return fmt.Sprintf("ok after %d commands, %.1f s", v.commands, v.seconds)
+	}
+	return fmt.Sprintf("WRONG: %d rows lost, %d doubled, %d leftovers, hang %v; %s", v.lost, v.doubled, v.left, v.hang, strings.Join(v.problems, "; "))
+}
+
+// String names the faults.
+func (r *round) String() string {
+	var b strings.Builder
+	mode := "replace"
+	if r.appending {
+		mode = "append"
+	}
+	fmt.Fprintf(&b, "PostgreSQL %d, %s", r.major, mode)
+	for _, f := range r.faults {
+		fmt.Fprintf(&b, ", %s in %s +%d ms", f.name, f.state, f.after.Milliseconds())
+	}
+	return b.String()
+}
+
+// newRound makes all the choices of a seed.
+func newRound(s *site, program, dir string, seed uint64, only string) (*round, error) {
+	random := rand.New(rand.NewPCG(seed, 0))
+	r := &round{site: s, program: program, dir: dir, seed: seed, truth: map[string]int{},
+		appending: random.IntN(4) == 0, slowBuild: random.IntN(2) == 0}
+	for i := range 3 + random.IntN(10) {
+		r.truth[fmt.Sprintf("f%02d.csv", i)] = 1 + random.IntN(3000)
+	}
+	known := faults
+	if only != "" {
+		known = slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.name != only })
+		if len(known) == 0 {
+			return nil, fmt.Errorf("there is no fault %q", only)
+		}
+	}
+	for range 1 + random.IntN(3) {
+		f := known[random.IntN(len(known))]
+		state := states[random.IntN(len(states))]
+		if len(f.in) > 0 {
+			state = f.in[random.IntN(len(f.in))]
+		}
+		r.faults = append(r.faults, strike{fault: f, state: state, after: time.Duration(random.IntN(60)) * time.Millisecond, pick: random.Uint64()})
+	}
+	return r, nil
+}
+
+// run loads, breaks, goes on until it is done, and counts.
+func (r *round) run(ctx context.Context) (v verdict) {
+	started := time.Now()
+	defer func() { v.seconds = time.Since(started).Seconds() }()
+	fail := func(err error) verdict {
+		v.problems = append(v.problems, err.Error())
+		return v
+	}
+	if err := r.prepare(ctx); err != nil {
+		return fail(err)
+	}
+	defer r.clear()
+	watching, stop := context.WithCancel(ctx)
+	var reader sync.WaitGroup
+	reader.Go(func() { r.read(watching) })
+	defer reader.Wait()
+	defer stop()
+
+	next := r.load()
+	for v.commands = 1; ; v.commands++ {
+		var strikes []strike
+		if v.commands == 1 {
+			strikes = r.faults[:1]
+		} else if v.commands <= len(r.faults) {
+			strikes = r.faults[v.commands-1 : v.commands]
+		}
+		code, errs, err := r.command(ctx, v.commands, next, strikes)
+		r.heal()
+		r.mend()
+		if errors.Is(err, errHang) {
+			v.hang = true
+			return v
+		}
+		if err != nil {
+			return fail(err)
+		}
+		id, status, err := r.newest(ctx)
+		if err != nil {
+			return fail(err)
+		}
+		if status == "succeeded" && v.commands >= len(r.faults) {
+			break
+		}
+		if code > 0 && !strings.Contains(errs, "next: ") && !strings.Contains(errs, "hint: ") {
+			v.problems = append(v.problems, fmt.Sprintf("command %d, %s, does not say what to type next", v.commands, next[0]))
+		}
+		if v.commands == redrives+len(r.faults) {
+			return fail(fmt.Errorf("it is not done after %d commands, and %s", v.commands, status))
+		}
+		switch {
+		case id == "", strings.Contains(errs, "load again: "), status == "succeeded":
+			next = r.load()
+		default:
+			next = []string{"redrive", id}
+		}
+	}
+	stop()
+	reader.Wait()
+	v.problems = append(v.problems, r.mixed...)
+	r.count(ctx, &v)
+	r.leftovers(ctx, &v)
+	return v
+}
+
+// load is the command that begins.
+func (r *round) load() []string {
+	args := []string{"load", "t", "--set", "max_items_per_batch=2", "--set", "min_batch_bytes=1", "--set", "lock_timeout=300ms", "--set", `indexes=["(line)"]`}
+	switch {
+	case r.appending:
+		args = append(args, "--set", "mode=append")
+	case r.slowBuild:
+		args = append(args, "--set", `before_swap_sql=["SELECT pg_sleep(0.2)"]`)
+	}
+	return append(args, "--from", "s3://"+r.database+"/", "--anonymous", "--path-style",
+		"--column", "file=file:text", "--column", "line=line:int", "--column", "v=v:text")
+}
+
+// prepare makes the database, its live table and the files.
+func (r *round) prepare(ctx context.Context) error {
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return err
+	}
+	r.database = fmt.Sprintf("round-%d", r.seed)
+	for _, sql := range []string{`DROP DATABASE IF EXISTS "` + r.database + `"`, `CREATE DATABASE "` + r.database + `" OWNER ` + role} {
+		if err := r.exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	var err error
+	if r.direct, err = pgx.Connect(ctx, r.dsn(r.database, false)); err != nil {
+		return err
+	}
+	if _, err := r.direct.Exec(ctx, fmt.Sprintf(`CREATE TABLE public.t (file text, line int, v text);
+		INSERT INTO public.t SELECT 'old', n, 'x' FROM generate_series(1, %d) n;
+		ALTER TABLE public.t OWNER TO %s; GRANT CREATE ON SCHEMA public TO %[2]s`, oldRows, role)); err != nil {
+		return err
+	}
+	for name := range r.truth {
+		if err := r.put(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put stores a file: each row says of which file and line it is.
+func (r *round) put(name string) error {
+	var b bytes.Buffer
+	b.WriteString("file,line,v\n")
+	for line := 1; line <= r.truth[name]; line++ {
+		fmt.Fprintf(&b, "%s,%d,%032d\n", name, line, line)
+	}
+	return r.s3.Put(r.database, name, b.Bytes())
+}
+
+// mend puts back what a fault has taken from the bucket.
+func (r *round) mend() {
+	for name := range r.truth {
+		_ = r.put(name) // in memory
+	}
+}
+
+var errHang = errors.New("a command hangs")
+
+// command runs the program once, with the strikes against it, and gives its exit
+// code, -1 where it was killed, and what it said.
+func (r *round) command(ctx context.Context, n int, args []string, strikes []strike) (code int, errs string, err error) {
+	limited, cancel := context.WithTimeout(ctx, hangLimit)
+	defer cancel()
+	file, err := os.Create(filepath.Join(r.dir, fmt.Sprintf("%d-%s.log", n, args[0])))
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = file.Close() }()
+	cmd := r.start(limited, args, file)
+	if err := cmd.Start(); err != nil {
+		return 0, "", err
+	}
+	done := make(chan struct{})
+	var striking sync.WaitGroup
+	for _, s := range strikes {
+		striking.Go(func() {
+			v := &victim{round: r, cmd: cmd, done: done, args: args, random: rand.New(rand.NewPCG(s.pick, 0))}
+			if err := v.strike(limited, s); err != nil {
+				r.note("%s in %s: %v", s.name, s.state, err)
+			}
+		})
+	}
+	_ = cmd.Wait() // its exit code says it
+	close(done)
+	r.heal()
+	striking.Wait()
+	said, readErr := os.ReadFile(file.Name())
+	if limited.Err() != nil && ctx.Err() == nil {
+		return 0, string(said), errHang
+	}
+	return cmd.ProcessState.ExitCode(), string(said), errors.Join(readErr, ctx.Err())
+}
+
+// start is the program as an operator starts it.
+func (r *round) start(ctx context.Context, args []string, log *os.File) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, r.program, append(args, "--to", r.dsn(r.database, true))...)
+	cmd.Dir = r.dir
+	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL_S3=http://"+r.toS3.Addr(), "AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true")
+	cmd.Stdout, cmd.Stderr = log, log
+	return cmd
+}
+
+// newest gives the run that was begun last and how it stands; "" where none was.
+func (r *round) newest(ctx context.Context) (id, status string, err error) {
+	err = r.query(ctx, `SELECT id, status FROM bucketload.runs ORDER BY started_at DESC, id DESC LIMIT 1`, &id, &status)
+	if err != nil && (errors.Is(err, pgx.ErrNoRows) || strings.Contains(err.Error(), "42P01")) { // undefined_table
+		return "", "", nil
+	}
+	return id, status, err
+}
+
+// query reads a row over the round's own connection, made anew where the server
+// has been restarted.
+func (r *round) query(ctx context.Context, sql string, into ...any) (err error) {
+	for range 5 {
+		if r.direct.IsClosed() {
+			if r.direct, err = pgx.Connect(ctx, r.dsn(r.database, false)); err != nil {
+				return err
+			}
+		}
+		if err = r.direct.QueryRow(ctx, sql).Scan(into...); !broken(err) {
+			return err
+		}
+		_ = r.direct.Close(ctx)
+	}
+	return err
+}
+
+func (r *round) note(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes = append(r.notes, fmt.Sprintf(format, args...))
+}
+
+// clear drops the round's database.
+func (r *round) clear() {
+	ctx := context.Background()
+	if len(r.notes) > 0 {
+		data, _ := json.MarshalIndent(r.notes, "", " ")
+		_ = os.WriteFile(filepath.Join(r.dir, "notes"), data, 0o644)
+	}
+	_ = r.direct.Close(ctx)
+	_ = r.exec(ctx, `DROP DATABASE IF EXISTS "`+r.database+`" WITH (FORCE)`)
+}
