@@ -206,7 +206,7 @@ func execute(ctx context.Context, s *steps.Steps, try ledger.Try, load *bucketlo
 		e.ARN, e.Resume = from.arn, from.Checkpoint
 		s.Log.Info("going on where the dead process stopped", "run", try.Run, "state", from.State)
 	}
-	if err := s.Ledger.StartExecution(ctx, try.Run, e.ARN, version()); err != nil {
+	if err := insist(ctx, func() error { return s.Ledger.StartExecution(ctx, try.Run, e.ARN, version()) }); err != nil {
 		return end(ctx, s, try, load, err)
 	}
 	kept := keeper{s.Ledger, try.Run}
@@ -339,7 +339,12 @@ func end(ctx context.Context, s *steps.Steps, try ledger.Try, load *bucketload.L
 			err = &bucketload.Error{Op: "load", Code: bucketload.CodeCancelled, Message: "cancelled",
 				Hint: "go on with it: bucketload redrive " + id, Err: ctx.Err()}
 		}
-		if endErr := s.Ledger.End(after, try, status, runError(ctx, err)); endErr != nil {
+		record := func() error { return s.Ledger.End(after, try, status, runError(ctx, err)) }
+		endErr := record()
+		if ctx.Err() == nil && bucketload.IsTransient(endErr) { // nobody waits at a Ctrl-C
+			endErr = insist(after, record)
+		}
+		if endErr != nil {
 			s.Log.Warn("the end of the run is not recorded", "run", id, "error", endErr)
 		}
 	}
