@@ -53,7 +53,7 @@ func openTarget(ctx context.Context, to string, f *config.File, concurrency int)
 	if err != nil {
 		return nil, err
 	}
-	pool, err := open(ctx, target, concurrency)
+	pool, err := open(ctx, target, concurrency, silence)
 	if ctx.Err() != nil {
 		return nil, &bucketload.Error{Op: "connect", Code: bucketload.CodeCancelled, Message: "cancelled"}
 	}
@@ -93,22 +93,38 @@ const session = `
 	SET client_encoding = 'UTF8'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';
 	SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0;
 	SET standard_conforming_strings = on;
-	SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3`
+	SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '60s'`
 
-func open(ctx context.Context, target *config.Connection, concurrency int) (*pgxpool.Pool, error) {
+const connectTimeout = 15 * time.Second
+
+// open makes the pool. A connection on which no bytes move for as long as silence
+// is looked after.
+func open(ctx context.Context, target *config.Connection, concurrency int, silence time.Duration) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig("")
 	if err != nil {
 		return nil, err
 	}
 	c.ConnConfig, c.BeforeConnect = target.ConnConfig, target.BeforeConnect
 	c.MaxConns = int32(min(concurrency, 10_000) + 2) // and one for the ledger, one for the lock of the run
-	c.ConnConfig.ConnectTimeout = 15 * time.Second
+	c.ConnConfig.ConnectTimeout = connectTimeout
 	c.PingTimeout = 5 * time.Second // of a connection that was idle: it may have died without a word
-	c.ConnConfig.DialFunc = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
+	dialer := &net.Dialer{Control: giveUp(tcpDead), KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}}
+	dog := &watchdog{silence: silence, dial: dialer.DialContext, conns: map[*watched]struct{}{}}
+	asking := c.ConnConfig.Copy()
+	asking.DialFunc = dialer.DialContext
+	dog.config = func(ctx context.Context) (*pgx.ConnConfig, error) {
+		one := asking.Copy()
+		if c.BeforeConnect == nil {
+			return one, nil
+		}
+		return one, c.BeforeConnect(ctx, one)
+	}
+	c.ConnConfig.DialFunc = dog.connect
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "bucketload"
 	}
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		dog.know(conn.PgConn())
 		_, err := conn.Exec(ctx, session)
 		return err
 	}

@@ -9,14 +9,14 @@ import (
 )
 
 // Proxy passes TCP connections on to another address and lets their network
-// fail: Cut, Stall, Slow.
+// fail: Cut, Stall, Slow, Forget.
 type Proxy struct {
 	listener net.Listener
 	target   string
 
 	mu      sync.Mutex
 	change  *sync.Cond
-	conns   map[net.Conn]struct{} // of either side
+	conns   map[net.Conn]bool // of either side; true: forgotten
 	stalled bool
 	rate    int // bytes a second, of each direction of a connection; 0: no limit
 	closed  bool
@@ -29,7 +29,7 @@ func StartProxy(target string) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{listener: l, target: target, conns: map[net.Conn]struct{}{}}
+	p := &Proxy{listener: l, target: target, conns: map[net.Conn]bool{}}
 	p.change = sync.NewCond(&p.mu)
 	go p.accept()
 	return p, nil
@@ -54,6 +54,16 @@ func (p *Proxy) Stall(on bool) {
 	defer p.mu.Unlock()
 	p.stalled = on
 	p.change.Broadcast()
+}
+
+// Forget stops all bytes of the connections there are, for ever and without a
+// word, as NAT does that has lost its table. New ones are passed on.
+func (p *Proxy) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		p.conns[c] = true
+	}
 }
 
 // Slow lets so many bytes a second through, of each direction of a connection; 0
@@ -92,7 +102,7 @@ func (p *Proxy) connect(c net.Conn) {
 		return
 	}
 	p.mu.Lock()
-	p.conns[c], p.conns[s] = struct{}{}, struct{}{}
+	p.conns[c], p.conns[s] = false, false
 	closed := p.closed
 	p.mu.Unlock()
 	if closed {
@@ -116,7 +126,7 @@ func (p *Proxy) pass(to, from net.Conn) {
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buf)
-		rate := p.wait()
+		rate := p.wait(from)
 		if n > 0 {
 			if rate > 0 {
 				time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
@@ -138,10 +148,10 @@ func (p *Proxy) pass(to, from net.Conn) {
 }
 
 // wait returns once bytes may pass, and how fast.
-func (p *Proxy) wait() (rate int) {
+func (p *Proxy) wait(from net.Conn) (rate int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.stalled && !p.closed {
+	for (p.stalled || p.conns[from]) && !p.closed {
 		p.change.Wait()
 	}
 	return p.rate
