@@ -56,7 +56,7 @@ func (r *round) see(format string, args ...any) {
 }
 
 // count counts what is there, by SQL that knows nothing of the program's own
-// records, once the run has succeeded.
+// records, once a run has succeeded.
 func (r *round) count(ctx context.Context, v *verdict) {
 	problem := func(format string, args ...any) { v.problems = append(v.problems, fmt.Sprintf(format, args...)) }
 	for name, lines := range r.truth {
