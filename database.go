@@ -71,7 +71,7 @@ func sqlState(code string) (transient bool, hint string) {
 		"57P01", "57P02", "57P03", // admin_shutdown, crash_shutdown, cannot_connect_now
 		"57P05", "25P03", // idle_session_timeout, idle_in_transaction_session_timeout
 		"58030": // io_error
-		return true, ""
+		return true, "this passes by itself: type the same again"
 	}
 	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "53"), "" // connection exceptions, insufficient resources
 }

@@ -45,7 +45,7 @@ func (a *app) result(ctx context.Context, s *steps.Steps, run *bucketload.Run, e
 	} else {
 		a.report(err)
 	}
-	if resumable(run) || run.ID != nil && run.Error != nil && run.Error.Hint == "" && bucketload.IsTransient(err) {
+	if resumable(run) {
 		fmt.Fprintf(a.errs, "next: %s\n", next(run))
 	}
 }
