@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // hangLimit is how long one command may take. The longest that one rightly takes
@@ -291,7 +292,8 @@ func (r *round) start(ctx context.Context, args []string, log *os.File) *exec.Cm
 // newest gives the run that was begun last and how it stands; "" where none was.
 func (r *round) newest(ctx context.Context) (id, status string, err error) {
 	err = r.query(ctx, `SELECT id, status FROM bucketload.runs ORDER BY started_at DESC, id DESC LIMIT 1`, &id, &status)
-	if err != nil && (errors.Is(err, pgx.ErrNoRows) || strings.Contains(err.Error(), "42P01")) { // undefined_table
+	pg, answered := errors.AsType[*pgconn.PgError](err)
+	if errors.Is(err, pgx.ErrNoRows) || answered && pg.Code == "42P01" { // undefined_table
 		return "", "", nil
 	}
 	return id, status, err

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/bucketload/bucketload/internal/temp"
 )
@@ -123,5 +125,7 @@ func (s *site) heal() {
 // not any more: it is being restarted.
 func broken(err error) bool {
 	var network net.Error
-	return errors.As(err, &network) || err != nil && strings.Contains(err.Error(), "57P0") || err != nil && strings.Contains(err.Error(), "EOF")
+	pg, answered := errors.AsType[*pgconn.PgError](err)
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		answered && strings.HasPrefix(pg.Code, "57P0") // admin_shutdown, crash_shutdown, cannot_connect_now
 }
