@@ -14,6 +14,7 @@ import (
 // as a row goes through all of them.
 type column struct {
 	kind   kind
+	quick  quick
 	trim   bool
 	empty  bool // quoted nothing is a value
 	direct bool // a value is text, and what the field has but for unquoted nothing
@@ -23,13 +24,14 @@ type column struct {
 	limit  int // text: characters; numeric: digits in all; times: digits of a second; bits: how many; -1: none
 	scale  int // numeric: digits after the point, where there is a limit
 
-	nullIf   []string
-	none     []byte // what stands for no value in the stream; nil: it is refused
-	patterns []pattern
-	labels   map[string]bool
-	words    *boolWords
-	array    *arrayWriter
-	buffers  *buffers
+	nullIf    []string
+	nullWords []uint64 // the same as words, where the column is quick
+	none      []byte   // what stands for no value in the stream; nil: it is refused
+	patterns  []pattern
+	labels    map[string]bool
+	words     *boolWords
+	array     *arrayWriter
+	buffers   *buffers
 	*Column
 }
 
@@ -79,6 +81,7 @@ func newColumn(format Format, given Column) (column, error) {
 		return c, err
 	}
 	c.marked = c.kind.isNumber() && c.marks != marks{'.', 0}
+	c.hurry()
 	c.none, err = c.nothing(format)
 	return c, err
 }

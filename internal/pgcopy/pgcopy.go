@@ -139,6 +139,12 @@ func (e *Encoder) appendBinary(dst []byte, row []bucketload.Field) ([]byte, erro
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(e.columns)))
 	for i := range e.columns {
 		c := &e.columns[i]
+		if at := len(dst); c.quick != slowly && c.field >= 0 && cap(dst)-at >= quickRoom {
+			if n := c.quickly((*[quickRoom]byte)(dst[at:at+quickRoom]), row[c.field].Bytes); n > 0 {
+				dst = dst[:at+n]
+				continue
+			}
+		}
 		value, null := c.value(row)
 		if null {
 			if c.none == nil {

@@ -1,10 +1,12 @@
 package pgcopy
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"math/big"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -201,42 +203,69 @@ func TestTextProperty(t *testing.T) {
 	}
 }
 
+// BenchmarkEncodeTyped encodes rows as those of the daily weather summaries: no
+// two are the same, so that nothing can learn how long their values are.
 func BenchmarkEncodeTyped(b *testing.B) {
-	values := []string{"01001099999", "2022-01-01", "70.9333333", "-8.6666667", "9.0", "JAN MAYEN NOR NAVY, NO", "  12.1", "19", "   3.8", "19", "1010.2", "19", "009.0", "19",
-		"  9.9", " 4", " 16.6", "19", " 27.0", " 35.5", "  18.0", " ", "   9.0", " ", " 0.01", "E", "999.9", "001000"}
-	row := make([]bucketload.Field, len(values))
-	size := len(values) * 3 // quotes and delimiters
-	for i, s := range values {
-		row[i] = bucketload.Field{Bytes: []byte(s), Quoted: true}
-		size += len(s)
+	const rows = 2000
+	r := rand.New(rand.NewPCG(1, 2))
+	numbers := map[int]string{2: "70.9333333", 3: "-8.6666667", 4: "%.1f", 6: "%6.1f", 8: "%6.1f", 10: "%6.1f", 12: "%05.1f", 14: "%5.1f",
+		16: "%5.1f", 18: "%5.1f", 19: "%5.1f", 20: "%6.1f", 22: "%6.1f", 24: "%5.2f", 26: "%5.1f"}
+	most := map[int]float64{10: 1040, 12: 999}
+	texts := map[int]string{0: "01001099999", 5: "JAN MAYEN NOR NAVY, NO", 21: " ", 23: " ", 25: "E", 27: "001000"}
+	var data []byte
+	var ends []int
+	for i := range rows * 28 {
+		column := i % 28
+		switch form, number := numbers[column]; {
+		case column == 1:
+			data = fmt.Appendf(data, "2022-%02d-%02d", i%12+1, i%28+1)
+		case number && strings.Contains(form, "%"):
+			data = fmt.Appendf(data, form, r.Float64()*cmp.Or(most[column], 99)-20*float64(i%2))
+		case number:
+			data = append(data, form...)
+		case texts[column] != "":
+			data = append(data, texts[column]...)
+		default:
+			data = fmt.Appendf(data, "%2d", r.IntN(25))
+		}
+		ends = append(ends, len(data))
 	}
-	for name, number := range map[string]Column{"float8": floatColumn, "numeric": numericColumn, "text": textColumn, "all": textColumn} {
-		b.Run(name, func(b *testing.B) {
-			columns := make([]Column, len(values))
-			for i, s := range values {
-				columns[i] = textColumn
-				if _, err := strconv.ParseFloat(strings.TrimSpace(s), 64); err == nil && i > 1 && i < 27 && (i < 6 || strings.Contains(s, ".")) {
-					columns[i] = number
-					columns[i].NullIf = []string{"999.9"}
+	fields := make([]bucketload.Field, len(ends))
+	for i, start := 0, 0; i < len(ends); i++ {
+		fields[i] = bucketload.Field{Bytes: data[start:ends[i]], Quoted: true}
+		start = ends[i]
+	}
+	for name, number := range map[string]Column{"float8": floatColumn, "numeric": numericColumn, "all": textColumn} {
+		for _, nullIf := range []string{"", "999.9"} {
+			if name == "all" && nullIf != "" {
+				continue
+			}
+			b.Run(name+nullIf, func(b *testing.B) {
+				columns := slices.Repeat([]Column{textColumn}, 28)
+				if name != "all" {
+					columns[1] = dateColumn
+					for i := range numbers {
+						columns[i] = number
+						if nullIf != "" {
+							columns[i].NullIf = []string{nullIf}
+						}
+					}
 				}
-			}
-			columns[1] = dateColumn
-			if name == "all" { // text, as it stands
-				columns = slices.Repeat([]Column{textColumn}, len(values))
-			}
-			enc, err := NewEncoder(Choose(columns), columns)
-			if err != nil {
-				b.Fatal(err)
-			}
-			var buf []byte
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
-				if buf, err = enc.Append(buf[:0], row); err != nil {
+				enc, err := NewEncoder(Choose(columns), columns)
+				if err != nil {
 					b.Fatal(err)
 				}
-			}
-		})
+				var buf []byte
+				b.SetBytes(int64((len(data) + 3*len(fields)) / rows)) // with quotes and delimiters
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					at := i % rows * 28
+					if buf, err = enc.Append(buf[:0], fields[at:at+28]); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }
 

@@ -97,22 +97,27 @@ func (f *feed) again() {
 	f.out, f.sent, f.ended, f.paused = f.enc.AppendHeader(f.out[:0]), 0, false, false
 }
 
-// Read implements io.Reader. io.EOF is the COPY's end; any other error
-// spoils the segment: it is the context's, or failed.
-func (f *feed) Read(p []byte) (int, error) {
+// Read implements io.Reader. It fills p, as each Read is a message to the server.
+// io.EOF is the COPY's end; any other error spoils the segment: it is the
+// context's, or failed.
+func (f *feed) Read(p []byte) (n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for f.sent == len(f.out) {
+	for n < len(p) {
+		if f.sent < len(f.out) {
+			m := copy(p[n:], f.out[f.sent:])
+			f.sent += m
+			n += m
+			continue
+		}
 		if f.ended {
-			return 0, io.EOF
+			return n, io.EOF
 		}
 		f.out, f.sent = f.out[:0], 0
 		if err := f.step(); err != nil {
-			return 0, err
+			return n, err
 		}
 	}
-	n := copy(p, f.out[f.sent:])
-	f.sent += n
 	return n, nil
 }
 
