@@ -21,8 +21,8 @@ func usual(delimiter string) bool {
 }
 
 const (
-	sampleBytes  = 3 << 20  // of all heads together that are judged
-	sampleLeast  = 12 << 10 // of each head, where it has as many
+	sampleBytes  = 1 << 20  // of all heads together that are judged
+	sampleLeast  = 5 << 10  // of each head, where it has as many
 	pilotFiles   = 12       // that all dialects are tried on
 	pilotBytes   = 16 << 10 // of each of them
 	pilotShare   = 0.4      // of the best score to be tried on all files
