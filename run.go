@@ -147,8 +147,11 @@ func StagingTable(run string) TableName {
 }
 
 // Field is one field of a row: a view that is valid until the next row is
-// read. Quoted tells "" from nothing.
+// read. Quoted tells "" from nothing. The bytes are text, or, where Binary, what
+// COPY's binary format has of a value of the column's type: only who asks a
+// decoder for such fields gets them.
 type Field struct {
 	Bytes  []byte
 	Quoted bool
+	Binary bool
 }

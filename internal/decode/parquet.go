@@ -21,6 +21,9 @@ type ParquetColumn struct {
 type ParquetField struct {
 	Path string // a column's name, or that of something inside of structs: a.b.c
 	Type string // the Postgres type that it goes to; empty: that of the file's own Columns
+	// Binary is the type, by its name in pg_type, whose binary form is taken as
+	// well as text; empty: none is.
+	Binary string
 }
 
 // Parquet reads the rows of an Apache Parquet file.
@@ -178,6 +181,7 @@ func (p *Parquet) Select(fields []ParquetField) error {
 				Hint: "name a column, or a.b for a part of a struct; what is in a list or a map comes with it"}
 		}
 		p.column(i, f.Path, n, f.Type)
+		p.columns[i].binary = pqBinaryForm(&p.columns[i].shape.scalar, f.Binary)
 	}
 	return nil
 }
@@ -221,13 +225,20 @@ func (p *Parquet) Next() (row []bucketload.Field, err error) {
 	p.begun++
 	p.line++
 	p.arena, p.fields = p.arena[:0], p.fields[:0]
-	for _, c := range p.columns {
+	for i, c := range p.columns {
+		if c.given < len(c.ready) { // as next has it
+			p.fields = append(p.fields, c.ready[c.given])
+			c.given++
+			continue
+		}
 		var f bucketload.Field
-		if f, p.arena, err = c.field(p.arena); err == nil && len(p.arena) > pqMaxRow {
+		if c.flat {
+			f, err = c.next()
+		} else if f, p.arena, err = c.field(p.arena); err == nil && len(p.arena) > pqMaxRow {
 			err = errPqRow
 		}
 		if err != nil {
-			return nil, p.pass(c.place(err))
+			return nil, p.pass(i, c.place(err))
 		}
 		p.fields = append(p.fields, f)
 	}
@@ -247,14 +258,25 @@ func ofRow(err error) bool {
 	return ok && (e.Code == bucketload.CodeValue || e.Code == bucketload.CodeTooLong)
 }
 
-// pass goes on behind a row that has an error of its own.
-func (p *Parquet) pass(err error) error {
+// pass goes on behind a row that has an error of its own, in column number at.
+func (p *Parquet) pass(at int, err error) error {
 	if !ofRow(err) {
 		return err
 	}
-	for _, l := range p.leaves {
-		if err := l.passRow(p.begun); err != nil {
-			return err
+	for i, c := range p.columns {
+		if c.flat {
+			if i < at {
+				continue
+			}
+			if _, err := c.next(); err != nil {
+				return c.place(err)
+			}
+			continue
+		}
+		for _, l := range c.leaves {
+			if err := l.passRow(p.begun); err != nil {
+				return err
+			}
 		}
 	}
 	return err
@@ -264,7 +286,7 @@ func (p *Parquet) pass(err error) error {
 func (p *Parquet) nextGroup() error {
 	for _, c := range p.columns {
 		for _, l := range c.leaves {
-			if p.group > 0 && !l.done() {
+			if p.group > 0 && (!l.done() || c.given < len(c.ready)) {
 				return c.place(pqDamaged("column %s has more rows than its row group", c.path))
 			}
 		}

@@ -23,7 +23,13 @@ type pqColumn struct {
 	shape  *pqShape
 	leaves []*pqLeaf // those of the shape
 	form   pqForm    // pqScalar; pqArray: an array literal; else JSON
-	text   bool      // a scalar is a string, and need not be copied
+
+	// Where it is flat, its fields of the batch, of which so many have been given.
+	flat   bool
+	binary pqBinary
+	ready  []bucketload.Field
+	given  int
+	arena  []byte // what of them is in no page
 }
 
 func newPqColumn(path string, n *pqNode, target string) *pqColumn {
@@ -38,7 +44,7 @@ func newPqColumn(path string, n *pqNode, target string) *pqColumn {
 	default:
 		c.form = pqStruct
 	}
-	c.text = c.form == pqScalar && c.shape.scalar.quoted()
+	c.flat = c.isFlat(n)
 	return c
 }
 
@@ -75,6 +81,10 @@ func (c *pqColumn) place(err error) error {
 // appendRaw appends a field of the column as JSON.
 func (c *pqColumn) appendRaw(dst []byte, f bucketload.Field) []byte {
 	t := &c.shape.scalar
+	if f.Binary {
+		dst, _ = t.appendJSON(dst, c.binary.number(t, f.Bytes), nil) // no number has an error
+		return dst
+	}
 	switch {
 	case f.Bytes == nil && !f.Quoted:
 		return append(dst, "null"...)
@@ -106,9 +116,6 @@ func (c *pqColumn) field(arena []byte) (bucketload.Field, []byte, error) {
 		n, b, short := l.take(0)
 		if short != nil {
 			return bucketload.Field{}, arena, short
-		}
-		if c.text {
-			return bucketload.Field{Bytes: b, Quoted: true}, arena, nil
 		}
 		arena, err = c.shape.scalar.append(arena, n, b)
 	case pqArray:

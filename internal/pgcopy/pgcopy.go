@@ -104,6 +104,37 @@ func (e *Encoder) Map(index []int) {
 	}
 }
 
+// Takes gives the type, by its name in pg_type, whose binary form column i takes
+// in fields that are Binary; empty where there is none, or where the load says
+// something of how its values are written.
+func (e *Encoder) Takes(i int) string {
+	c := &e.columns[i]
+	if e.format == Text || len(c.nullIf) > 0 || len(c.patterns) > 0 || c.limit >= 0 || len(c.words.yes)+len(c.words.no) > 0 {
+		return ""
+	}
+	switch c.kind {
+	case float8:
+		return "float8"
+	case float4:
+		return "float4"
+	case int2:
+		return "int2"
+	case int4:
+		return "int4"
+	case int8:
+		return "int8"
+	case boolean:
+		return "bool"
+	case date:
+		return "date"
+	case timestamp:
+		return "timestamp"
+	case timestamptz:
+		return "timestamptz"
+	}
+	return ""
+}
+
 // AppendHeader appends what a stream begins with.
 func (e *Encoder) AppendHeader(dst []byte) []byte {
 	if e.format == Text {
@@ -139,6 +170,11 @@ func (e *Encoder) appendBinary(dst []byte, row []bucketload.Field) ([]byte, erro
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(e.columns)))
 	for i := range e.columns {
 		c := &e.columns[i]
+		if c.field >= 0 && row[c.field].Binary {
+			value := row[c.field].Bytes
+			dst = append(binary.BigEndian.AppendUint32(dst, uint32(len(value))), value...)
+			continue
+		}
 		if at := len(dst); c.quick != slowly && c.field >= 0 && cap(dst)-at >= quickRoom {
 			if n := c.quickly((*[quickRoom]byte)(dst[at:at+quickRoom]), row[c.field].Bytes); n > 0 {
 				dst = dst[:at+n]

@@ -74,6 +74,7 @@ type opener struct {
 	def    *definition
 	from   objects // where a file is opened that is read from its beginning to its end
 	report func(n int)
+	takes  func(column int) string // see pgcopy.Encoder.Takes; nil: fields are to be text
 
 	plain decode.Decompressor
 	csv   *decode.CSV
@@ -104,7 +105,7 @@ func (o *opener) open(ctx context.Context, entry bucketload.Entry) (_ *reader, e
 	var opened error
 	switch o.def.layout.Format {
 	case bucketload.FormatParquet:
-		r.arranged, opened = o.openParquet(ctx, o.def, r, o.report)
+		r.arranged, opened = o.openParquet(ctx, r)
 	case bucketload.FormatJSON:
 		r.arranged, opened = o.openJSON(ctx, r)
 	default:

@@ -37,12 +37,12 @@ func (r ranged) ReadAt(p []byte, off int64) (int, error) {
 
 // openParquet has the decoder read the columns that the table takes, and no
 // other.
-func (s *Steps) openParquet(ctx context.Context, d *definition, r *reader, report func(n int)) (*arrangement, error) {
+func (o *opener) openParquet(ctx context.Context, r *reader) (*arrangement, error) {
 	if r.entry.Size == 0 {
 		r.rows = nothing{}
 		return nil, io.EOF
 	}
-	file, err := decode.NewParquet(ranged{ctx, s.store(d.load), r.entry.Object, report}, r.entry.Size)
+	file, err := decode.NewParquet(ranged{ctx, o.store(o.def.load), r.entry.Object, o.report}, r.entry.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -50,9 +50,12 @@ func (s *Steps) openParquet(ctx context.Context, d *definition, r *reader, repor
 	for _, c := range file.Columns() {
 		r.names = append(r.names, c.Name)
 	}
-	fields, arranged, err := d.arrangeParquet(r.names, r.entry)
+	fields, arranged, err := o.def.arrangeParquet(r.names, r.entry)
 	if err != nil {
 		return nil, err
+	}
+	if o.takes != nil {
+		arranged.binary(fields, o.takes)
 	}
 	return arranged, file.Select(fields)
 }
@@ -73,6 +76,21 @@ func (d *definition) arrangeParquet(header []string, entry bucketload.Entry) ([]
 		names[i] = f.Path
 	}
 	return fields, d.arrangement(selected, names, keys, entry), nil
+}
+
+// binary asks for the fields that one column takes in the binary form of its type.
+func (a *arrangement) binary(fields []decode.ParquetField, takes func(column int) string) {
+	columns := make([]int, len(fields))
+	for _, field := range a.index {
+		if field >= a.added {
+			columns[field-a.added]++
+		}
+	}
+	for i, field := range a.index {
+		if field >= a.added && columns[field-a.added] == 1 {
+			fields[field-a.added].Binary = takes(i)
+		}
+	}
 }
 
 // inside gives the paths into structs that columns are read from: a.b where
