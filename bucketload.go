@@ -62,6 +62,8 @@ const (
 	ModeUpsert  Mode = "upsert"  // so are their rows, in the place of those with the same key
 	// Objects not loaded yet are added to the live table, in the place of all rows that have the key of one of theirs.
 	ModeReplacePartition Mode = "replace_partition"
+	// ModeRollback is no load's: of what a rollback leaves in the ledger.
+	ModeRollback Mode = "rollback"
 )
 
 // Merges says whether a live table stays, and rows of it give way to others.
@@ -244,7 +246,9 @@ type Load struct {
 	Statistics       []string      `json:"statistics,omitempty"`
 	BeforeSwapSQL    []string      `json:"before_swap_sql,omitempty"`
 	Checks           Checks        `json:"checks"`
-	InPlace          bool          `json:"in_place,omitempty"` // a replace deletes and inserts in the live table, which stays
+	InPlace          bool          `json:"in_place,omitempty"`       // a replace deletes and inserts in the live table, which stays
+	KeepBackups      int           `json:"keep_backups"`             // previous tables; 0: none
+	DeleteSources    bool          `json:"delete_sources,omitempty"` // objects, once all their rows are in
 	LockTimeout      time.Duration `json:"lock_timeout"`
 
 	NotifySNS string `json:"notify_sns,omitempty"` // ARN of the topic that is told of failed and partial runs

@@ -77,7 +77,9 @@ func (a *app) gcCommand() *cobra.Command {
 newer run has replaced the table since. Those that can go on are kept and named;
 --older-than drops them, too. What a running run uses is never touched.
 
-A run whose process died is marked failed, and what it left in flight is ended.`,
+A run whose process died is marked failed, and what it left in flight is ended.
+What runs had no time for once their rows were in is done: foreign keys are
+validated, and loaded objects deleted where source_after_load says so.`,
 		Example: `  bucketload gc --dry-run
   bucketload gc --older-than 168h`,
 		Args: needArgs(0, 0, "no arguments"),

@@ -108,7 +108,7 @@ func (a *app) command() *cobra.Command {
 		return usage(err.Error(), cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(a.loadCommand(), a.planCommand(), a.initCommand(), a.runsCommand(), a.statusCommand(), a.filesCommand(), a.rejectsCommand(), a.historyCommand(),
-		a.redriveCommand(), a.cancelCommand(), a.gcCommand(), a.demoCommand(), a.aslCommand(), a.versionCommand())
+		a.redriveCommand(), a.cancelCommand(), a.backupsCommand(), a.rollbackCommand(), a.verifyCommand(), a.gcCommand(), a.demoCommand(), a.aslCommand(), a.versionCommand())
 	return root
 }
 

@@ -105,7 +105,7 @@ func (h *house) load(n int) *bucketload.Load {
 		S3:     bucketload.S3{EndpointURL: h.s3.URL(), PathStyle: true, Anonymous: true, Region: "us-east-1"},
 		Format: bucketload.FormatAuto, CSV: bucketload.CSV{Quote: `"`, Escape: `"`, Header: true}, Mode: bucketload.ModeReplace,
 		Columns:   []bucketload.Column{{Name: "f", Type: "text"}, {Name: "n", Type: "int"}},
-		LowerCase: true, MaxConcurrency: 3, MaxItemsPerBatch: 1, Retries: 1, LockTimeout: time.Second}
+		LowerCase: true, MaxConcurrency: 3, MaxItemsPerBatch: 1, Retries: 1, KeepBackups: 1, LockTimeout: time.Second}
 }
 
 func key(i int) string { return fmt.Sprintf("%02d.csv", i) }

@@ -90,7 +90,7 @@ func TestBuiltinDefaultsAreTheDesigns(t *testing.T) {
 		CSV:     bucketload.CSV{Quote: `"`, Escape: `"`, Header: true, Encoding: "utf-8", UnquotedBlanks: "keep", StrayQuotes: "reject", Ragged: "reject", InvalidUTF8: "reject", NUL: "reject"},
 		CSVOpen: []string{"delimiter", "quote", "escape", "header", "encoding", "comment", "skip_head", "skip_foot", "unquoted_blanks", "decimal", "thousands"},
 		Loader:  "stream", Mode: "replace", OnChanged: "fail", LowerCase: true, Unknown: "fail", Missing: "fail", OnDuplicate: "reject",
-		MaxConcurrency: 4, MaxItemsPerBatch: 25, MinBatchBytes: 8_000_000, Retries: 1, LockTimeout: 2 * time.Second,
+		MaxConcurrency: 4, MaxItemsPerBatch: 25, MinBatchBytes: 8_000_000, Retries: 1, KeepBackups: 1, LockTimeout: 2 * time.Second,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -218,7 +218,6 @@ func TestWhatIsWrong(t *testing.T) {
 		{table + "checks: {unique: [[]]}", "tables.x.checks.unique: has an empty list in it", "[[station_id, date], [id]]"},
 		{table + "checks: {unique: id}", "tables.x.checks.unique: must be a list of lists", ""},
 		{table + "checks: {sql: ' '}", "tables.x.checks.sql: must not be empty", ""},
-		{table + "keep_backups: 2", "2 is not supported yet", ""},
 		{"notify: {sns: arn:x}", `1:15: notify.sns: "arn:x" is not the ARN of an SNS topic`, "aws sns list-topics"},
 		{"notify: {sns: arn:aws:sns:us-east-1:123456789012:t:6b0e71bd-7e97-4d97-80ce-4a0994e55286}", "is not the ARN of an SNS topic", ""},
 		{"notify: {sns: arn:aws:sqs:us-east-1:123456789012:t}", "is not the ARN of an SNS topic", ""},

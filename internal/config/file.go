@@ -174,6 +174,7 @@ func builtin() bucketload.Load {
 		MaxItemsPerBatch: 25,
 		MinBatchBytes:    8e6,
 		Retries:          1,
+		KeepBackups:      1,
 		LockTimeout:      2 * time.Second,
 	}
 }
@@ -192,6 +193,19 @@ func (f *File) Tables() []string {
 func (f *File) Table(name string) (bucketload.TableName, bool) {
 	e, err := f.find(name)
 	return e.load.Table, err == nil
+}
+
+// Known gives what the file, nil for none, says of a table without asking where
+// its files are. The name is as for Loads.
+func (f *File) Known(name string) (*bucketload.Load, error) {
+	if f == nil {
+		f = &File{base: builtin()}
+	}
+	e, err := f.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return &e.load, nil
 }
 
 // Loads gives the loads of the named tables, of all when none is named, with

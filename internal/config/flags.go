@@ -35,7 +35,7 @@ func ScalarFlags() []ScalarFlag {
 	for _, k := range tableKeys {
 		group, _, _ := strings.Cut(k.path, ".")
 		nested := slices.Contains([]string{"csv", "json", "checks"}, group)
-		if k.at != nil && !nested && kindOf(k.at(&l)) != "" {
+		if !nested && kindOf(k.at(&l)) != "" {
 			flags = append(flags, flagOf(k, k.path, &l))
 		}
 	}
@@ -49,8 +49,8 @@ func ScalarFlags() []ScalarFlag {
 
 func flagOf[T any](k key[T], name string, of *T) ScalarFlag {
 	f := ScalarFlag{Name: strings.NewReplacer("_", "-", ".", "-").Replace(name), Path: k.path, Kind: kindOf(k.at(of)), Usage: k.usage}
-	if k.now != "" {
-		f.Usage += " (" + strings.Join(k.words(), ", ") + ")"
+	if k.words != "" {
+		f.Usage += " (" + strings.Join(strings.Fields(k.words), ", ") + ")"
 	}
 	return f
 }
@@ -141,7 +141,7 @@ func (fl Flags) apply(l *bucketload.Load) ([]string, error) {
 // setFlag gives a key a value from the command line.
 func setFlag[T any](y *layer[T], path, value string) error {
 	k, known := find(y.keys, path)
-	plain := known && k.at != nil && kindOf(k.at(y.into)) != ""
+	plain := known && kindOf(k.at(y.into)) != ""
 	n, err := flagValue(value, plain)
 	if err != nil {
 		return under(path, nil, err)

@@ -156,7 +156,7 @@ func TestWrongFlags(t *testing.T) {
 
 func TestEveryScalarFlagSetsItsPath(t *testing.T) {
 	example := map[string]string{"bool": "true", "number": "3", "size": "1MB", "limit": "3", "duration": "1s", "text": "x"}
-	words := map[string]string{"format": "csv", "compression": "auto", "loader": "stream", "mode": "append", "replace": "in_place", "unknown": "fail", "missing": "fail", "columns_mode": "override", "on_duplicate": "keep_last", "on_changed": "ignore"}
+	words := map[string]string{"format": "csv", "compression": "auto", "loader": "stream", "mode": "append", "replace": "in_place", "unknown": "fail", "missing": "fail", "columns_mode": "override", "on_duplicate": "keep_last", "on_changed": "ignore", "source_after_load": "delete"}
 	var names []string
 	for _, fl := range ScalarFlags() {
 		names = append(names, fl.Name)
@@ -170,7 +170,7 @@ func TestEveryScalarFlagSetsItsPath(t *testing.T) {
 	}
 	want := strings.Fields(`table format compression loader mode replace on-changed on-duplicate allow-empty all-text lower-case columns-mode unknown missing
 		max-concurrency max-items-per-batch min-batch-bytes retries tolerate-files tolerate-rows-per-file tolerate-rows tolerated-failure-percentage
-		tolerated-failure-count lock-timeout region profile endpoint-url path-style anonymous assume-role requester-pays`)
+		tolerated-failure-count keep-backups source-after-load lock-timeout region profile endpoint-url path-style anonymous assume-role requester-pays`)
 	if !slices.Equal(names, want) {
 		t.Errorf("got  %q\nwant %q", names, want)
 	}

@@ -10,15 +10,10 @@ import (
 // key is one setting: its path in the file, what it means and where its value
 // goes. The file, --set, the flags, the JSON Schema and what init prints all
 // come from the lists below.
-//
-// A value that only a later version takes is in soon and is refused as such; a
-// key that only a later version uses has no at, and may say what happens today
-// anyway: a word of now, or nothing.
 type key[T any] struct {
 	path  string
 	usage string
-	now   string       // the words that it or its items take, if not any text
-	soon  string       // words to come; "*": any other
+	words string       // the words that it or its items take, if not any text
 	at    func(*T) any // a pointer; assign says which types it may have
 	min   int64        // of a number
 	check func(string) error
@@ -48,8 +43,8 @@ var tableKeys = []key[bucketload.Load]{
 	{path: "table", usage: "live table, SCHEMA.TABLE (default public.<name>)", at: func(l *bucketload.Load) any { return (*tableName)(&l.Table) }},
 	{path: "from", usage: "URIs to load from: prefixes, globs, objects, directories", at: func(l *bucketload.Load) any { return &l.From }, check: isSource},
 	{path: "exclude", usage: "globs of objects to leave out", at: func(l *bucketload.Load) any { return &l.Exclude }, check: notBlank},
-	{path: "format", usage: "format of the files; auto goes by their names", now: "auto csv json parquet", at: func(l *bucketload.Load) any { return (*string)(&l.Format) }},
-	{path: "compression", usage: "compression of the files; auto goes by their first bytes", now: "auto none gzip zstd bzip2 lz4 xz snappy zlib", at: func(l *bucketload.Load) any { return &l.Compression }},
+	{path: "format", usage: "format of the files; auto goes by their names", words: "auto csv json parquet", at: func(l *bucketload.Load) any { return (*string)(&l.Format) }},
+	{path: "compression", usage: "compression of the files; auto goes by their first bytes", words: "auto none gzip zstd bzip2 lz4 xz snappy zlib", at: func(l *bucketload.Load) any { return &l.Compression }},
 	{path: "csv.delimiter", usage: "what stands between fields, of one byte or several; tab or \\t is a tab", at: func(l *bucketload.Load) any { return (*mark)(&l.CSV.Delimiter) }},
 	{path: "csv.quote", usage: "one byte around fields; empty: no quoting", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Quote) }},
 	{path: "csv.escape", usage: "one byte before a quote inside quotes", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Escape) }},
@@ -58,28 +53,28 @@ var tableKeys = []key[bucketload.Load]{
 	{path: "csv.comment", usage: "what a comment line begins with, of one byte or several; empty: there are none", at: func(l *bucketload.Load) any { return (*mark)(&l.CSV.Comment) }},
 	{path: "csv.skip_head", usage: "lines to skip before the header", at: func(l *bucketload.Load) any { return &l.CSV.SkipHead }},
 	{path: "csv.skip_foot", usage: "lines to skip at the end", at: func(l *bucketload.Load) any { return &l.CSV.SkipFoot }},
-	{path: "csv.unquoted_blanks", usage: "spaces and tabs around fields, or around their quotes: trim leaves them out", now: "keep trim", at: func(l *bucketload.Load) any { return &l.CSV.UnquotedBlanks }},
-	{path: "csv.stray_quotes", usage: "quotes in fields that do not begin with one: keep takes them as they are", now: "reject keep", at: func(l *bucketload.Load) any { return &l.CSV.StrayQuotes }},
-	{path: "csv.ragged", usage: "rows with too few or too many fields: pad fills up the short ones, truncate also cuts the long ones", now: "reject pad truncate", at: func(l *bucketload.Load) any { return &l.CSV.Ragged }},
-	{path: "csv.invalid_utf8", usage: "bytes that are not of the encoding: replace puts U+FFFD in their place", now: "reject replace strip", at: func(l *bucketload.Load) any { return &l.CSV.InvalidUTF8 }},
-	{path: "csv.nul", usage: "NUL bytes, which Postgres text cannot hold: replace puts U+FFFD in their place", now: "reject replace strip", at: func(l *bucketload.Load) any { return &l.CSV.NUL }},
+	{path: "csv.unquoted_blanks", usage: "spaces and tabs around fields, or around their quotes: trim leaves them out", words: "keep trim", at: func(l *bucketload.Load) any { return &l.CSV.UnquotedBlanks }},
+	{path: "csv.stray_quotes", usage: "quotes in fields that do not begin with one: keep takes them as they are", words: "reject keep", at: func(l *bucketload.Load) any { return &l.CSV.StrayQuotes }},
+	{path: "csv.ragged", usage: "rows with too few or too many fields: pad fills up the short ones, truncate also cuts the long ones", words: "reject pad truncate", at: func(l *bucketload.Load) any { return &l.CSV.Ragged }},
+	{path: "csv.invalid_utf8", usage: "bytes that are not of the encoding: replace puts U+FFFD in their place", words: "reject replace strip", at: func(l *bucketload.Load) any { return &l.CSV.InvalidUTF8 }},
+	{path: "csv.nul", usage: "NUL bytes, which Postgres text cannot hold: replace puts U+FFFD in their place", words: "reject replace strip", at: func(l *bucketload.Load) any { return &l.CSV.NUL }},
 	{path: "csv.decimal", usage: "the decimal mark of numbers, one byte (default: .)", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Decimal) }},
 	{path: "csv.thousands", usage: "one byte between groups of three digits; empty: there is none", at: func(l *bucketload.Load) any { return (*char)(&l.CSV.Thousands) }},
 	{path: "json.records", usage: "path of the records: $ for one value after the other, or one such as $.data.items", at: func(l *bucketload.Load) any { return &l.JSON.Records }, check: isPath},
-	{path: "loader", usage: "who reads the objects: bucketload, or the server by its extension aws_s3 (RDS, Aurora)", now: "stream aws_s3", at: func(l *bucketload.Load) any { return &l.Loader }},
-	{path: "mode", usage: "replace the table, append to it, or put rows in the place of those with their key", now: "replace append upsert replace_partition", at: func(l *bucketload.Load) any { return (*string)(&l.Mode) }},
-	{path: "replace", usage: "how the table is replaced: by another, or its rows in one transaction", now: "swap in_place", at: func(l *bucketload.Load) any { return (*replaceHow)(&l.InPlace) }},
+	{path: "loader", usage: "who reads the objects: bucketload, or the server by its extension aws_s3 (RDS, Aurora)", words: "stream aws_s3", at: func(l *bucketload.Load) any { return &l.Loader }},
+	{path: "mode", usage: "replace the table, append to it, or put rows in the place of those with their key", words: "replace append upsert replace_partition", at: func(l *bucketload.Load) any { return (*string)(&l.Mode) }},
+	{path: "replace", usage: "how the table is replaced: by another, or its rows in one transaction", words: "swap in_place", at: func(l *bucketload.Load) any { return (*replaceHow)(&l.InPlace) }},
 	{path: "key", usage: "columns by which rows give way: upsert has each value once, replace_partition replaces all rows that have one", at: func(l *bucketload.Load) any { return &l.KeyColumns }, check: notBlank},
-	{path: "on_changed", usage: "objects that changed since they were loaded into a table that stays", now: "fail reload ignore", at: func(l *bucketload.Load) any { return &l.OnChanged }},
-	{path: "on_duplicate", usage: "rows with a key that another row has", now: "reject keep_first keep_last", at: func(l *bucketload.Load) any { return &l.OnDuplicate }},
+	{path: "on_changed", usage: "objects that changed since they were loaded into a table that stays", words: "fail reload ignore", at: func(l *bucketload.Load) any { return &l.OnChanged }},
+	{path: "on_duplicate", usage: "rows with a key that another row has", words: "reject keep_first keep_last", at: func(l *bucketload.Load) any { return &l.OnDuplicate }},
 	{path: "allow_empty", usage: "swap in a table even when there is nothing to load", at: func(l *bucketload.Load) any { return &l.AllowEmpty }},
 	{path: "all_text", usage: "make every column text", at: func(l *bucketload.Load) any { return &l.AllText }},
 	{path: "lower_case", usage: "inferred column names in lower case", at: func(l *bucketload.Load) any { return &l.LowerCase }},
 	{path: "columns", usage: "columns in table order: name to type, or to {from, type, null_if, trim, format, default, true_if, false_if}", at: func(l *bucketload.Load) any { return &l.Columns }},
-	{path: "columns_mode", usage: "columns is complete, or overrides inferred ones", now: "complete override", at: func(l *bucketload.Load) any { return (*columnsMode)(&l.ColumnsOverride) }},
-	{path: "unknown", usage: "a header that is not in columns: rescue keeps its values in the column _rescued", now: "fail ignore add rescue", at: func(l *bucketload.Load) any { return &l.Unknown }},
-	{path: "missing", usage: "a column that is not in the header: null, or its default", now: "fail null", at: func(l *bucketload.Load) any { return &l.Missing }},
-	{path: "lineage", usage: "columns that say where a row came from", now: "_file _line _run", at: func(l *bucketload.Load) any { return &l.Lineage }},
+	{path: "columns_mode", usage: "columns is complete, or overrides inferred ones", words: "complete override", at: func(l *bucketload.Load) any { return (*columnsMode)(&l.ColumnsOverride) }},
+	{path: "unknown", usage: "a header that is not in columns: rescue keeps its values in the column _rescued", words: "fail ignore add rescue", at: func(l *bucketload.Load) any { return &l.Unknown }},
+	{path: "missing", usage: "a column that is not in the header: null, or its default", words: "fail null", at: func(l *bucketload.Load) any { return &l.Missing }},
+	{path: "lineage", usage: "columns that say where a row came from", words: "_file _line _run", at: func(l *bucketload.Load) any { return &l.Lineage }},
 	{path: "max_concurrency", usage: "batches at once", at: func(l *bucketload.Load) any { return &l.MaxConcurrency }, min: 1},
 	{path: "max_items_per_batch", usage: "files per batch", at: func(l *bucketload.Load) any { return &l.MaxItemsPerBatch }, min: 1},
 	{path: "min_batch_bytes", usage: "join small files up to this size even past the count", at: func(l *bucketload.Load) any { return &l.MinBatchBytes }},
@@ -100,8 +95,8 @@ var tableKeys = []key[bucketload.Load]{
 	{path: "checks.null_share", usage: "rows that may have NULL in a column, by its name: a count or a percentage", at: func(l *bucketload.Load) any { return &l.Checks.NullShare }},
 	{path: "checks.unique", usage: "lists of columns that together must be unique", at: func(l *bucketload.Load) any { return &l.Checks.Unique }},
 	{path: "checks.sql", usage: "queries that must give no row; {staging} and {table} are the tables", at: func(l *bucketload.Load) any { return &l.Checks.SQL }, check: notBlank},
-	{path: "keep_backups", usage: "previous tables to keep", now: "1", soon: "*"},
-	{path: "source_after_load", usage: "what becomes of the objects", now: "keep", soon: "delete"},
+	{path: "keep_backups", usage: "previous tables to keep; 0: none", at: func(l *bucketload.Load) any { return &l.KeepBackups }},
+	{path: "source_after_load", usage: "what becomes of objects of which every row is in the table", words: "keep delete", at: func(l *bucketload.Load) any { return (*sourceAfter)(&l.DeleteSources) }},
 	{path: "lock_timeout", usage: "how long the swap waits for a lock before it tries again", at: func(l *bucketload.Load) any { return (*duration)(&l.LockTimeout) }},
 }
 
@@ -118,23 +113,11 @@ var columnKeys = []key[bucketload.Column]{
 
 // judge says what is wrong with a word; nil when it is accepted.
 func (k key[T]) judge(word string) error {
-	switch {
-	case slices.Contains(k.words(), word), k.at == nil && word == "":
+	if slices.Contains(strings.Fields(k.words), word) {
 		return nil
-	case k.soon == "*", slices.Contains(strings.Fields(k.soon), word):
-		return &bucketload.Error{Message: bucketload.Excerpt([]byte(word), maxShown) + " is not supported yet", Hint: k.hint()}
 	}
-	return &bucketload.Error{Message: quote(word) + " is not known here", Hint: k.hint()}
-}
-
-func (k key[T]) words() []string { return strings.Fields(k.now) }
-
-func (k key[T]) hint() string {
 	name := k.path[strings.LastIndexByte(k.path, '.')+1:]
-	if k.now == "" {
-		return "leave " + name + " out"
-	}
-	return "write " + name + ": " + strings.Join(k.words(), " or ")
+	return &bucketload.Error{Message: quote(word) + " is not known here", Hint: "write " + name + ": " + strings.Join(strings.Fields(k.words), " or ")}
 }
 
 // find gives the key with that path.

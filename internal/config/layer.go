@@ -89,14 +89,11 @@ func (y *layer[T]) set(path string, at, n *node) error {
 		}
 		return &fault{at: at, path: path, err: y.unknown(path)}
 	}
-	if k.now != "" && (n.kind == scalar || n.text != "") {
+	if k.words != "" && (n.kind == scalar || n.text != "") {
 		n = &node{kind: scalar, text: strings.ToLower(n.text), line: n.line, column: n.column} // "null" is a word too
 	}
 	if err := judge(k, n); err != nil {
 		return under(path, n, err)
-	}
-	if k.at == nil {
-		return nil
 	}
 	if k.splits != nil && n.kind == scalar {
 		parts := k.splits(n.text)
@@ -128,22 +125,18 @@ func (y *layer[T]) assign(k key[T], path string, at, n *node) error {
 
 // judge holds a value against the words that its key takes, if it takes words.
 func judge[T any](k key[T], n *node) error {
-	switch {
-	case k.at != nil && k.now == "":
-		return nil
-	case n.kind == scalar:
-		return k.judge(n.text)
-	case k.at != nil:
-		for _, item := range n.items {
-			if err := k.judge(item.text); err != nil {
-				return err
-			}
-		}
-		return nil
-	case len(n.items) == 0 && len(n.pairs) == 0:
+	if k.words == "" {
 		return nil
 	}
-	return &bucketload.Error{Message: "not supported yet", Hint: k.hint()}
+	if n.kind == scalar {
+		return k.judge(n.text)
+	}
+	for _, item := range n.items {
+		if err := k.judge(item.text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (y *layer[T]) unknown(path string) error {

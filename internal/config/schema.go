@@ -51,15 +51,13 @@ func schemaOf[T any](keys []key[T], path string, of *T) object {
 func (k key[T]) schema(of *T) object {
 	s := object{}
 	switch {
-	case k.now != "":
-		s["enum"] = enum(k.words())
-		if k.at != nil && kindOf(k.at(of)) == "" {
+	case k.words != "":
+		s["enum"] = enum(strings.Fields(k.words))
+		if kindOf(k.at(of)) == "" {
 			s = object{"anyOf": []object{s, {"type": "null"}, {"type": "array", "items": s}}}
 		}
 	case k.splits != nil:
 		s["type"], s["minimum"] = []string{"boolean", "integer"}, 1
-	case k.at == nil:
-		s["enum"] = []any{nil, "", []any{}, object{}}
 	default:
 		s = schemaType(k.at(of), k.min)
 	}

@@ -21,6 +21,7 @@ type (
 	count       bucketload.Share // a whole number
 	columnsMode bool             // complete or override
 	replaceHow  bool             // swap or in_place
+	sourceAfter bool             // keep or delete
 	duration    time.Duration
 	ratio       float64  // a percentage, over 100 too
 	verbatim    []string // a list in which null is text too
@@ -75,6 +76,18 @@ func (r replaceHow) String() string {
 		return "in_place"
 	}
 	return "swap"
+}
+
+func (s *sourceAfter) UnmarshalText(text []byte) error {
+	*s = string(text) == "delete"
+	return nil
+}
+
+func (s sourceAfter) String() string {
+	if s {
+		return "delete"
+	}
+	return "keep"
 }
 
 func (d *duration) UnmarshalText(text []byte) error {

@@ -70,7 +70,7 @@ func (w *writer) line(indent int, format string, args ...any) {
 func changed[T any](keys []key[T], path string, of, base *T) string {
 	name := path[strings.LastIndexByte(path, '.')+1:]
 	if k, ok := find(keys, path); ok {
-		if k.at == nil || k.sets != "" || !said(path, of) && reflect.DeepEqual(k.at(of), k.at(base)) {
+		if k.sets != "" || !said(path, of) && reflect.DeepEqual(k.at(of), k.at(base)) {
 			return ""
 		}
 		return name + ": " + render(k.at(of))

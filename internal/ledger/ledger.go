@@ -95,7 +95,8 @@ func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load, by
 	}
 	for {
 		_, err = l.pool.Exec(ctx, `WITH run AS (
-			INSERT INTO bucketload.runs (id, table_schema, table_name, mode, load, conductor, execution) VALUES ($1, $2, $3, $4, $5, $6, $7))
+			INSERT INTO bucketload.runs (id, table_schema, table_name, mode, load, conductor, execution, generation, started_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, `+generation("$2", "$3")+`, `+later("$2", "$3")+`))
 			INSERT INTO bucketload.executions (name, run, machine) SELECT $7, $1, '' WHERE $7 IS NOT NULL`, id, load.Table.Schema, load.Table.Name, load.Mode, definition, by.kind(), by.execution())
 		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.ConstraintName != "runs_one_active" {
 			return dead, bucketload.DatabaseError("ledger", err)
@@ -325,7 +326,7 @@ func (l *Ledger) resume(ctx context.Context, run string, by Conductor, anew bool
 		err := tx.QueryRow(ctx, `UPDATE bucketload.runs SET status = 'running', ended_at = NULL,
 				state = CASE WHEN $2 THEN 'Plan' ELSE state END, attempt = attempt + 1,
 				error = CASE WHEN $2 OR error = $3 THEN NULL ELSE error END,
-				conductor = $4, execution = $5, resumed_at = clock_timestamp(), seen_at = clock_timestamp()
+				conductor = $4, execution = $5, resumed_at = `+later("runs.table_schema", "runs.table_name")+`, seen_at = clock_timestamp()
 			WHERE id = $1 AND published_at IS NULL RETURNING attempt`, run, anew, death, by.kind(), by.execution()).Scan(&try.Attempt)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fenced(run)
@@ -446,64 +447,4 @@ func (l *Ledger) End(ctx context.Context, try Try, status bucketload.Status, cau
 	_, err := l.pool.Exec(ctx, `UPDATE bucketload.runs SET status = $2, error = $3, ended_at = clock_timestamp()
 		WHERE id = $1 AND status = 'running' AND $4 IN (0, attempt)`, try.Run, status, data, try.Attempt)
 	return bucketload.DatabaseError("ledger", err)
-}
-
-// Publication is what a swap did, recorded in its own transaction.
-type Publication struct {
-	Status bucketload.Status
-	Backup *Backup // nil: there was no live table
-}
-
-// Backup is a previous table.
-type Backup struct {
-	Name  bucketload.TableName
-	Names any // JSON: what had to be renamed on its way into the schema
-}
-
-// Publish records, in the swap's own transaction, that the run's rows are the
-// live table. CodeFenced where the run has been ended by someone else: the
-// caller rolls back.
-func Publish(ctx context.Context, tx pgx.Tx, run string, table bucketload.TableName, p Publication) error {
-	var backup *string
-	if p.Backup != nil {
-		s := p.Backup.Name.String()
-		backup = &s
-		names, err := json.Marshal(p.Backup.Names)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `INSERT INTO bucketload.backups (backup_schema, backup_name, backup_oid, table_schema, table_name, run, names)
-			SELECT n.nspname, c.relname, c.oid, $3, $4, $5, $6
-			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
-			ON CONFLICT (backup_schema, backup_name) DO UPDATE SET backup_oid = excluded.backup_oid, table_schema = excluded.table_schema,
-				table_name = excluded.table_name, run = excluded.run, names = excluded.names, made_at = now()`,
-			p.Backup.Name.Schema, p.Backup.Name.Name, table.Schema, table.Name, run, names); err != nil {
-			return bucketload.DatabaseError("swap", err)
-		}
-	}
-	tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET status = $2, state = 'Done', backup = $3, error = NULL,
-		ended_at = clock_timestamp(), published_at = clock_timestamp()
-		WHERE id = $1 AND status = 'running'`, run, p.Status, backup)
-	if err != nil {
-		return bucketload.DatabaseError("swap", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return fenced(run)
-	}
-	return nil
-}
-
-// BackupOf gives the table that a backup was made of, or false where what has
-// that name is no backup that the ledger knows.
-func (l *Ledger) BackupOf(ctx context.Context, backup bucketload.TableName) (bucketload.TableName, bool, error) {
-	var t bucketload.TableName
-	err := l.pool.QueryRow(ctx, `SELECT table_schema, table_name FROM bucketload.backups
-		JOIN pg_class c ON c.oid = backup_oid AND c.relname = backup_name
-		JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = backup_schema
-		WHERE backup_schema = $1 AND backup_name = $2`, backup.Schema, backup.Name).Scan(&t.Schema, &t.Name)
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	if errors.Is(err, pgx.ErrNoRows) || ok && pg.Code == "42P01" { // undefined_table: there is no ledger yet
-		return t, false, nil
-	}
-	return t, err == nil, bucketload.DatabaseError("ledger", err)
 }

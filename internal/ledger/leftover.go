@@ -19,7 +19,7 @@ func (l *Ledger) Outdated(ctx context.Context, table bucketload.TableName, by st
 	rows, err := l.pool.Query(ctx, `SELECT r.id FROM bucketload.runs r, bucketload.runs k
 		WHERE k.id = $3 AND (k.status = 'running' OR k.published_at IS NOT NULL)
 		  AND r.table_schema = $1 AND r.table_name = $2 AND r.id <> $3 AND r.status <> 'running' AND r.staging
-		  AND coalesce(r.resumed_at, r.started_at) < coalesce(k.published_at, clock_timestamp())
+		  AND coalesce(r.resumed_at, r.started_at) < coalesce(k.published_at, 'infinity')
 		  AND r.published_at IS NULL AND to_regclass('dataimport.r_' || r.id) IS NOT NULL
 		ORDER BY NOT r.load ? 'limit_files', coalesce(r.resumed_at, r.started_at), r.id`, table.Schema, table.Name, by)
 	if err != nil {

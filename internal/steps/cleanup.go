@@ -39,10 +39,19 @@ func (s *Steps) cause(ctx context.Context, run string, f Failure) (Failure, bool
 	return f, f.transient()
 }
 
+// collectPatience is how long Collect waits for a lock.
+const collectPatience = 2 * time.Second
+
 // Collect drops the staging tables of runs with which nobody can go on, and,
 // where olderThan is not 0, of all that ended so long ago; with dry it only says
-// which. It gives all that ended runs have left. What is in use is never touched.
+// which. It gives all that ended runs have left. What is in use is never touched. What a
+// crash has left of published runs is done: foreign keys are validated, and
+// objects deleted.
 func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool) ([]ledger.Leftover, error) {
+	if !dry {
+		s.validate(ctx, bucketload.TableName{}, collectPatience)
+		s.deleteSources(ctx, bucketload.TableName{})
+	}
 	left, err := s.Ledger.Leftovers(ctx)
 	if err != nil {
 		return nil, during("gc", err)

@@ -52,6 +52,7 @@ func (s *Steps) Plan(ctx context.Context, in PlanInput) (out PlanOutput, err err
 	if err := s.swappable(ctx, in.Load, live); err != nil {
 		return out, err
 	}
+	s.deleteSources(ctx, in.Load.Table) // what a run before it had no time for is not to be listed again
 	err = s.Ledger.WritePlan(ctx, in.Run, func(w *ledger.Listing) error {
 		_, err := s.list(ctx, in.Load, live != nil, s.divider(in.Load), w.Add)
 		return err

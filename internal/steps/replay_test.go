@@ -171,7 +171,7 @@ func TestReplayWaitsForSwap(t *testing.T) {
 	b.must(b.copyAll(next))
 	reader, err := b.Pool.Begin(t.Context())
 	b.must(err)
-	_, err = reader.Exec(t.Context(), "LOCK TABLE t IN ACCESS EXCLUSIVE MODE; ALTER TABLE t RENAME TO was; CREATE TABLE t AS SELECT * FROM was; UPDATE bucketload.runs SET published_at = clock_timestamp(), status = 'succeeded' WHERE id = '"+next+"'")
+	_, err = reader.Exec(t.Context(), "LOCK TABLE t IN ACCESS EXCLUSIVE MODE; ALTER TABLE t RENAME TO was; CREATE TABLE t AS SELECT * FROM was; UPDATE bucketload.runs SET published_at = clock_timestamp(), generation = id, status = 'succeeded' WHERE id = '"+next+"'")
 	b.must(err)
 	done := make(chan error, 1)
 	go func() {

@@ -138,7 +138,7 @@ func (b *bench) load(files map[string]string, change ...func(*bucketload.Load)) 
 	}
 	l := &bucketload.Load{Key: "t", Table: bucketload.TableName{Schema: b.schema, Name: b.table}, From: []string{b.dir + "/"},
 		Format: bucketload.FormatAuto, CSV: bucketload.CSV{Quote: `"`, Escape: `"`, Header: true}, Mode: bucketload.ModeReplace,
-		LowerCase: true, MaxConcurrency: 2, MaxItemsPerBatch: 25, MinBatchBytes: 8e6, LockTimeout: time.Second}
+		LowerCase: true, MaxConcurrency: 2, MaxItemsPerBatch: 25, MinBatchBytes: 8e6, KeepBackups: 1, LockTimeout: time.Second}
 	l.Tolerate.Files = bucketload.Share{Percent: 100, IsShare: true}
 	for _, f := range change {
 		f(l)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,8 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 		return nil, err
 	}
 	if r.Status == bucketload.StatusSucceeded || r.Status == bucketload.StatusPartial {
+		s.validate(ctx, r.Load.Table, r.Load.LockTimeout)
+		s.deleteSources(ctx, r.Load.Table)
 		return r, nil // the reply to an earlier call was lost
 	}
 	if err := s.enter(ctx, try, ledger.StateSwap); err != nil {
@@ -58,7 +61,7 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 		})
 	default:
 		if err = s.check(ctx, r); err == nil && !r.Load.InPlace && !r.Merges {
-			err = table.CheckReferences(ctx, s.Pool, r.Load, try.Run)
+			err = table.CheckReferences(ctx, s.Pool, r.Load, bucketload.StagingTable(try.Run))
 		}
 		if err == nil {
 			err = s.swap(ctx, r, status)
@@ -69,6 +72,7 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 	}
 	if r.Load.LimitFiles == 0 {
 		s.sweep(ctx, try.Run, r.Load, 0)
+		s.deleteSources(ctx, r.Load.Table)
 	}
 	return s.Ledger.Run(ctx, try.Run)
 }
@@ -80,19 +84,29 @@ func (s *Steps) swap(ctx context.Context, r *ledger.Run, status bucketload.Statu
 	if _, _, err := s.Ledger.Build(ctx, run, &steps); err != nil {
 		return err
 	}
+	s.validate(ctx, load.Table, load.LockTimeout) // what a swap before it could not
+	err := s.patiently(ctx, load.Table, "bucketload redrive "+run, func() error { return s.swapOnce(ctx, r, status, steps) })
+	if err == nil {
+		s.validate(ctx, load.Table, load.LockTimeout)
+	}
+	return err
+}
+
+// patiently does something until nobody else holds a lock that it wants.
+func (s *Steps) patiently(ctx context.Context, name bucketload.TableName, again string, do func() error) error {
 	delay := swapInterval
 	for attempt := 1; ; attempt++ {
-		err := s.swapOnce(ctx, r, status, steps)
+		err := do()
 		if !locked(err) {
 			return err
 		}
-		blockers, _ := table.Blockers(ctx, s.Pool, load.Table)
+		blockers, _ := table.Blockers(ctx, s.Pool, name)
 		if attempt == swapAttempts {
 			return &bucketload.Error{Op: "swap", Code: bucketload.CodeDatabase, Err: err,
-				Message: fmt.Sprintf("others keep %s locked: %s", load.Table, strings.Join(blockers, ", ")),
-				Hint:    "end them (SELECT pg_terminate_backend(PID)), then: bucketload redrive " + run}
+				Message: fmt.Sprintf("others keep %s locked: %s", name, strings.Join(blockers, ", ")),
+				Hint:    "end them (SELECT pg_terminate_backend(PID)), then: " + again}
 		}
-		s.Log.Warn("the swap waits for others to release the live table", "table", load.Table.String(), "attempt", attempt, "blocked_by", blockers)
+		s.Log.Warn("the swap waits for others to release the live table", "table", name.String(), "attempt", attempt, "blocked_by", blockers)
 		if err := sleep(ctx, rand.N(delay)+delay/2); err != nil {
 			return err
 		}
@@ -114,35 +128,31 @@ func (s *Steps) swapOnce(ctx context.Context, r *ledger.Run, status bucketload.S
 			return s.change(ctx, run, load, status, table.ReplaceRows)
 		}
 	}
-	var old *table.Backup
-	if err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		if err := ledger.Settle(ctx, tx, run); err != nil {
 			return err
 		}
 		if err := ledger.SwapAlone(ctx, tx); err != nil {
 			return err
 		}
-		backup, replaces, err := s.backup(ctx, load)
-		if err != nil {
-			return err
-		}
 		if err := appeared(ctx, tx, load); err != nil {
 			return err
 		}
-		old, err = table.Swap(ctx, tx, load, run, steps, backup, replaces)
+		away, backups, err := s.away(ctx, tx, load, nil)
 		if err != nil {
 			return err
 		}
-		p := ledger.Publication{Status: status}
-		if old != nil {
-			p.Backup = &ledger.Backup{Name: old.Name, Names: old.Names}
+		old, err := table.Swap(ctx, tx, load, run, steps, away)
+		if err != nil {
+			return err
 		}
+		p, err := s.putAway(ctx, tx, load, old, away, backups)
+		if err != nil {
+			return err
+		}
+		p.Status = status
 		return ledger.Publish(ctx, tx, run, load.Table, p)
-	}); err != nil || old == nil {
-		return err
-	}
-	s.validate(ctx, load, old.Validate)
-	return nil
+	})
 }
 
 // change puts the run's rows into the live table, and ends the run, in one
@@ -164,23 +174,43 @@ func (s *Steps) change(ctx context.Context, run string, load *bucketload.Load, s
 	})
 }
 
-// validate has the foreign keys that the swap added judge the rows that are
-// there. The swap stands whatever they say: new rows they judge already.
-func (s *Steps) validate(ctx context.Context, load *bucketload.Load, statements []string) {
-	for _, statement := range statements {
+// validate has the foreign keys that swaps of the table, or of all tables where
+// it is the zero value, have added judge the rows that are there. A swap stands
+// whatever they say: new rows they judge already. What cannot be done now is left
+// for the next one.
+func (s *Steps) validate(ctx context.Context, name bucketload.TableName, patience time.Duration) {
+	left, err := s.Ledger.Unvalidated(ctx, name)
+	if err != nil {
+		s.Log.Warn("foreign keys to the new table are not validated", "error", err)
+	}
+	for _, u := range left {
 		delay := swapInterval
 		for attempt := 1; ; attempt++ {
-			err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return table.Validate(ctx, tx, statement, load.LockTimeout) })
+			err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+				if err := table.Validate(ctx, tx, u.Statement, patience); err != nil {
+					return err
+				}
+				return ledger.Validated(ctx, tx, u)
+			})
+			if gone(err) {
+				err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return ledger.Validated(ctx, tx, u) })
+			}
 			if err == nil {
 				break
 			}
 			if !locked(err) || attempt == validateAttempts || sleep(ctx, rand.N(delay)+delay/2) != nil {
-				s.Log.Warn("a foreign key to the new table is not validated; new rows it does judge", "to validate it", statement, "error", err)
+				s.Log.Warn("a foreign key to the new table is not validated; new rows it does judge", "to validate it", u.Statement, "error", err)
 				break
 			}
 			delay = min(2*delay, swapMaxDelay)
 		}
 	}
+}
+
+// gone says whether what a statement names is not there (any more).
+func gone(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "42P01" || pg.Code == "42704" || pg.Code == "3F000") // undefined_table, undefined_object, invalid_schema_name
 }
 
 // locked says whether others held a lock that a statement wanted.
@@ -201,6 +231,75 @@ func appeared(ctx context.Context, tx pgx.Tx, load *bucketload.Load) error {
 	return &bucketload.Error{Op: "swap", Code: bucketload.CodeConflict,
 		Message: fmt.Sprintf("somebody has created %s since the load began, and mode: %s replaces no table", load.Table, load.Mode),
 		Hint:    "load again, to add to it: bucketload load " + load.Key}
+}
+
+// away says where the table that is live goes, and gives its backups, newest
+// first. coming is the one of them that comes back; nil: none.
+func (s *Steps) away(ctx context.Context, tx pgx.Tx, load *bucketload.Load, coming *ledger.Generation) (table.Away, []ledger.Generation, error) {
+	name, replaces, err := s.backup(ctx, load)
+	if err != nil {
+		return table.Away{}, nil, err
+	}
+	away := table.Away{Backup: name}
+	backups, err := ledger.Generations(ctx, tx, load.Table)
+	if err != nil {
+		return away, nil, err
+	}
+	backups = slices.DeleteFunc(backups, func(g ledger.Generation) bool { return g.Live() || coming != nil && g.Name == coming.Name })
+	if i := slices.IndexFunc(backups, func(g ledger.Generation) bool { return g.Name == name }); replaces && i >= 0 {
+		aside := "b_"
+		if of := backups[i]; of.Run != nil {
+			aside += *of.Run
+		} else {
+			aside += *of.ReplacedBy + "_before"
+		}
+		away.Aside, err = table.UnusedName(ctx, tx, name.Schema, aside)
+	}
+	return away, backups, err
+}
+
+// putAway records the backups as a swap has left them, and drops those that are
+// more than the load keeps.
+func (s *Steps) putAway(ctx context.Context, tx pgx.Tx, load *bucketload.Load, old *table.Backup, away table.Away, backups []ledger.Generation) (p ledger.Publication, err error) {
+	if old == nil {
+		return p, nil
+	}
+	p.Backup, p.Validate = &ledger.Backup{Name: old.Name, Names: old.Names}, old.Validate
+	if away.Aside != "" {
+		aside := bucketload.TableName{Schema: away.Backup.Schema, Name: away.Aside}
+		if err := ledger.MoveBackup(ctx, tx, away.Backup, aside); err != nil {
+			return p, err
+		}
+		for i := range backups {
+			if backups[i].Name == away.Backup {
+				backups[i].Name = aside
+			}
+		}
+	}
+	drop := func(name bucketload.TableName) (bool, error) {
+		kept, err := table.DropBackup(ctx, tx, name)
+		if kept != "" {
+			s.Log.Warn("an older table is kept: "+kept, "table", name.String(), "keep_backups", load.KeepBackups)
+		}
+		return kept == "" && err == nil, err
+	}
+	for _, b := range backups[min(len(backups), max(0, load.KeepBackups-1)):] {
+		if dropped, err := drop(b.Name); err != nil {
+			return p, err
+		} else if dropped {
+			if err := ledger.ForgetBackup(ctx, tx, b.Name); err != nil {
+				return p, err
+			}
+		}
+	}
+	if load.KeepBackups == 0 {
+		dropped, err := drop(old.Name)
+		if dropped {
+			p.Backup = nil
+		}
+		return p, err
+	}
+	return p, nil
 }
 
 // backup chooses the name for the table that is live now: its own in the

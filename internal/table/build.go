@@ -316,3 +316,16 @@ func Count(ctx context.Context, q Queryer, name bucketload.TableName) (int64, er
 	err := q.QueryRow(ctx, "SELECT count(*) FROM "+Quote(name)).Scan(&n)
 	return n, bucketload.DatabaseError("finish", err)
 }
+
+// CountByFile counts the table's rows by the text of a column.
+func CountByFile(ctx context.Context, q Queryer, name bucketload.TableName, column string) (map[string]int64, error) {
+	rows, err := q.Query(ctx, "SELECT coalesce("+quote(column)+"::text, ''), count(*) FROM "+Quote(name)+" GROUP BY 1")
+	if err != nil {
+		return nil, bucketload.DatabaseError("verify", err)
+	}
+	counts := map[string]int64{}
+	var uri string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&uri, &n}, func() error { counts[uri] = n; return nil })
+	return counts, bucketload.DatabaseError("verify", err)
+}

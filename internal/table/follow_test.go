@@ -67,7 +67,7 @@ func testReferences(t *testing.T, d *db) {
 		if err := r.prepare(); err != nil {
 			t.Fatal(err)
 		}
-		err := table.CheckReferences(t.Context(), d.Conn, load, r.id)
+		err := table.CheckReferences(t.Context(), d.Conn, load, bucketload.StagingTable(r.id))
 		if test.want != "" {
 			refused(t, err, bucketload.CodeCheck, test.want, "lacks")
 			continue

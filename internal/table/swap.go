@@ -1,9 +1,12 @@
 package table
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,56 +26,87 @@ type Renamed struct {
 	Was  string `json:"was"`
 }
 
-// Backup is where a swap put the table that was live.
+// Backup is where a swap or a rollback put the table that was live.
 type Backup struct {
 	Name     bucketload.TableName
 	Names    []Renamed
 	Validate []string // statements for Validate, once the swap is committed
 }
 
+// Away is where the table that is live goes.
+type Away struct {
+	Backup bucketload.TableName
+	// Aside is the name, in the backup schema, for the older backup of the same
+	// table that stands under Backup; "" where none does.
+	Aside string
+}
+
 // Swap makes the run's staging table the live one, inside tx and without
-// committing: the live table moves to backup, dropping the one it replaces
-// there; staging takes its place with its owner, grants, comments and names,
-// and what hangs on it follows. The result is nil where there was no live table.
+// committing: the live table goes away, and what is in its place aside; staging
+// takes its place with its owner, grants, comments and names, and what hangs on
+// it follows. The result is nil where there was no live table.
 //
 // Nothing is held while the first lock is waited for, at most for the load's
 // lock timeout. For each further one the wait is so short that nobody who waits
 // for what is held already is taken for part of a deadlock.
-//
-// replaces says whether the table that stands under backup's name, if any, is
-// an older backup of this table and may be dropped.
-func Swap(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, steps []Step, backup bucketload.TableName, replaces bool) (*Backup, error) {
-	s := &swap{tx: tx, load: load, run: run, steps: steps, staging: bucketload.StagingTable(run)}
-	b, err := s.do(ctx, backup, replaces)
+func Swap(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, steps []Step, away Away) (*Backup, error) {
+	s := &swap{op: "swap", tx: tx, load: load, run: run, steps: steps, in: bucketload.StagingTable(run), away: away}
+	b, err := s.do(ctx)
 	return b, bucketload.DatabaseError("swap", err)
 }
 
-type swap struct {
-	tx      pgx.Tx
-	load    *bucketload.Load
-	run     string
-	steps   []Step
-	staging bucketload.TableName
+// Rollback makes a backup of the live table, or of one that is gone, the live
+// one again, as Swap does it with a staging table. id is the rollback's own. It
+// is an error where the backup lacks what hangs on the table. lost are the
+// indexes, constraints and statistics that the table has and the backup lacks.
+func Rollback(ctx context.Context, tx pgx.Tx, load *bucketload.Load, id string, from Backup, away Away) (b *Backup, lost []string, err error) {
+	s := &swap{op: "rollback", tx: tx, load: load, run: id, in: from.Name, back: true, finals: map[string]string{}, away: away}
+	for _, r := range from.Names {
+		s.finals[r.Name] = r.Was
+	}
+	b, err = s.do(ctx)
+	return b, s.lost, bucketload.DatabaseError("rollback", err)
 }
 
-func (s *swap) do(ctx context.Context, backupName bucketload.TableName, replaces bool) (*Backup, error) {
+type swap struct {
+	op    string
+	tx    pgx.Tx
+	load  *bucketload.Load
+	run   string // or the rollback's id: names are made of it
+	steps []Step
+	in    bucketload.TableName // the table that comes in
+	from  bucketload.TableName // what it was called at first
+	away  Away
+
+	back   bool              // in is a backup, and has been live
+	finals map[string]string // the names that its parts get, by those that they have
+	lost   []string
+}
+
+func (s *swap) do(ctx context.Context) (*Backup, error) {
+	s.from = s.in
 	live, err := s.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
-	staging, err := s.oid(ctx, s.staging)
+	in, err := s.oid(ctx, s.in)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, &bucketload.Error{Op: "swap", Code: bucketload.CodeConflict, Message: fmt.Sprintf("the staging table %s is gone", s.staging),
+		return nil, &bucketload.Error{Op: s.op, Code: bucketload.CodeConflict, Message: fmt.Sprintf("the table %s is gone", s.in),
 			Hint: "load again: bucketload load " + s.load.Key}
 	}
 	if err != nil {
 		return nil, err
 	}
-	if live == nil {
-		if err := s.moveIn(ctx, staging, nil); err != nil {
+	if s.back {
+		if err := s.loosen(ctx, in, live != nil); err != nil {
 			return nil, err
 		}
-		return nil, s.defaultGrants(ctx, staging)
+	}
+	if live == nil {
+		if err := s.moveIn(ctx, in, nil); err != nil || s.back {
+			return nil, err
+		}
+		return nil, s.defaultGrants(ctx, in)
 	}
 	following, err := s.takeOff(ctx, live)
 	if err != nil {
@@ -82,25 +116,36 @@ func (s *swap) do(ctx context.Context, backupName bucketload.TableName, replaces
 	if err != nil {
 		return nil, err
 	}
-	backup, err := s.moveAway(ctx, live, backupName, replaces)
+	backup, err := s.moveAway(ctx, live)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.moveIn(ctx, staging, live); err != nil {
+	if err := s.moveIn(ctx, in, live); err != nil {
 		return nil, err
 	}
 	for _, f := range following {
 		if err := s.exec(ctx, f.On); err != nil {
-			return nil, err
+			return nil, s.unfollowed(f, err)
 		}
 		if f.Validate != "" {
 			backup.Validate = append(backup.Validate, f.Validate)
 		}
 	}
-	if err := s.dress(ctx, staging, live); err != nil {
+	if err := s.dress(ctx, in, live); err != nil {
 		return nil, err
 	}
 	return backup, s.exec(ctx, serials...)
+}
+
+// unfollowed explains why something cannot follow to a table that lacks the key
+// that it needs.
+func (s *swap) unfollowed(f follower, err error) error {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || pg.Code != "42830" { // invalid_foreign_key: the table has no such key
+		return err
+	}
+	return &bucketload.Error{Op: s.op, Code: bucketload.CodeDependents, Message: fmt.Sprintf("%s needs a key that %s lacks", f.What, s.from), Err: err,
+		Hint: "add the key to it, or drop what needs it before and make it again after"}
 }
 
 // lock takes the live table and what follows it, and looks at it once more:
@@ -121,7 +166,16 @@ func (s *swap) lock(ctx context.Context) (*Live, error) {
 			locks = append(locks, f.Lock)
 		}
 	}
-	locks = append(locks, "LOCK TABLE "+Quote(s.load.Table)+" IN ACCESS EXCLUSIVE MODE")
+	others := []bucketload.TableName{s.load.Table}
+	if s.away.Aside != "" {
+		others = append(others, s.away.Backup)
+	}
+	if s.back {
+		others = append(others, s.in)
+	}
+	for _, name := range others {
+		locks = append(locks, "LOCK TABLE "+Quote(name)+" IN ACCESS EXCLUSIVE MODE")
+	}
 	if err := s.take(ctx, locks); err != nil {
 		return nil, err
 	}
@@ -129,45 +183,133 @@ func (s *swap) lock(ctx context.Context) (*Live, error) {
 		return nil, err
 	}
 	if err := Refuse(s.load.Table, live.Dependents); err != nil {
-		return nil, err
+		return nil, s.unfit(err)
 	}
-	columns, err := Columns(ctx, s.tx, s.staging)
+	columns, err := Columns(ctx, s.tx, s.in)
 	if err != nil {
 		return nil, err
 	}
 	if err := live.Unfit(s.load.Table, columns); err != nil && len(columns) > 0 {
-		return nil, err
+		return nil, s.unfit(err)
+	}
+	if s.back {
+		return live, s.compare(ctx, live)
 	}
 	now, err := carried(ctx, s.tx, live.OID, s.load, s.run)
 	if err != nil {
 		return nil, err
 	}
 	if missing := Missing(s.steps, now); len(missing) > 0 {
-		return nil, &bucketload.Error{Op: "swap", Code: bucketload.CodeDependents,
+		return nil, &bucketload.Error{Op: s.op, Code: bucketload.CodeDependents,
 			Message: fmt.Sprintf("%s has changed since its new rows were made ready, which lack the %s", s.load.Table, missing[0].Key),
 			Hint:    "load again: bucketload load " + s.load.Key}
 	}
 	return live, nil
 }
 
-// take runs statements that lock. All waits behind the first come, together,
-// to half of what a waiting backend needs to find a deadlock: one that waits
-// for us while we wait for it is let through, and loses nothing.
+// unfit makes of what refuses a load what refuses a rollback.
+func (s *swap) unfit(err error) error {
+	if !s.back {
+		return err
+	}
+	e := *bucketload.AsError(err)
+	e.Op, e.Hint = s.op, "drop what is named before the rollback, and make it again after it"
+	return &e
+}
+
+// compare finds what the live table has and the backup lacks.
+func (s *swap) compare(ctx context.Context, live *Live) error {
+	oid, err := s.oid(ctx, s.in)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // do says so
+	}
+	if err != nil {
+		return err
+	}
+	has, err := parts(ctx, s.tx, live.OID)
+	if err != nil {
+		return err
+	}
+	had, err := parts(ctx, s.tx, oid)
+	for _, p := range has {
+		if !slices.ContainsFunc(had, func(o part) bool { return o.Kind == p.Kind && o.Unique+o.Definition == p.Unique+p.Definition }) {
+			s.lost = append(s.lost, p.Kind+" "+quote(p.Name)+": "+p.Unique+p.Definition)
+		}
+	}
+	return err
+}
+
+// loosen makes the backup ready to come in. Where it takes the place of a live
+// table, that one's triggers, policies, switches and keys to itself follow to
+// it, so its own go. Its name and those of its parts become free in the backup
+// schema: what is live gets them there.
+func (s *swap) loosen(ctx context.Context, oid uint32, replaces bool) error {
+	if replaces {
+		if err := s.execAll(ctx, `
+			SELECT sql FROM (
+				SELECT 1, format('DROP TRIGGER %I ON %s', tgname, $2::text) FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal
+				UNION ALL SELECT 2, format('DROP POLICY %I ON %s', polname, $2::text) FROM pg_policy WHERE polrelid = $1
+				UNION ALL SELECT 3, format('ALTER TABLE %s DROP CONSTRAINT %I', $2::text, conname) FROM pg_constraint WHERE conrelid = $1 AND confrelid = $1 AND contype = 'f'
+				UNION ALL SELECT 4, format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY', $2::text) FROM pg_class
+				WHERE oid = $1 AND (relrowsecurity OR relforcerowsecurity)
+			) s(step, sql) ORDER BY step, sql`, oid, Quote(s.in)); err != nil {
+			return err
+		}
+	}
+	belongings, err := s.belongings(ctx, oid)
+	if err != nil {
+		return err
+	}
+	for i, b := range belongings {
+		passing := fmt.Sprintf("i_%s_%d", s.run, i+1)
+		if err := s.exec(ctx, b.alter()+" RENAME TO "+quote(passing)); err != nil {
+			return err
+		}
+		s.finals[passing] = cmp.Or(s.finals[b.Name], b.Name)
+	}
+	passing := bucketload.TableName{Schema: s.in.Schema, Name: "i_" + s.run}
+	if err := s.exec(ctx, "ALTER TABLE "+Quote(s.in)+" RENAME TO "+quote(passing.Name)); err != nil {
+		return err
+	}
+	s.in = passing
+	return nil
+}
+
+// How take tries before it queues.
+const (
+	quickTries = 30                    // fewer than the 64 subtransactions that a backend shows others in its shared memory
+	quickWait  = 5                     // milliseconds for each lock
+	quickPause = 10 * time.Millisecond // between two tries, at most
+)
+
+// take runs statements that lock, without becoming part of a deadlock. While it
+// queues for the first lock, those who come for what is locked later and then for
+// the first hold the one already, and where such traffic never pauses there is
+// always one that does. So it looks for a moment at which all are free, many
+// times, and then queues. All waits behind the first come, together, to half of
+// what a waiting backend needs to find a deadlock: one that waits for us while we
+// wait for it is let through, and loses nothing.
 func (s *swap) take(ctx context.Context, locks []string) error {
-	patience := max(1, s.load.LockTimeout/time.Millisecond)
 	var deadlock int64 // milliseconds
 	if err := s.tx.QueryRow(ctx, `SELECT setting::bigint FROM pg_settings WHERE name = 'deadlock_timeout'`).Scan(&deadlock); err != nil {
 		return err
 	}
-	for i, lock := range locks {
-		if i == 1 {
-			patience = min(patience, max(1, time.Duration(deadlock)/2/time.Duration(len(locks))))
-		}
-		if err := s.exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", patience), lock); err != nil {
-			return err
+	patience := int64(max(1, s.load.LockTimeout/time.Millisecond))
+	further := min(patience, max(1, deadlock/2/int64(len(locks))))
+	wait := func(milliseconds int64) string { return fmt.Sprintf("SET LOCAL lock_timeout = %d; ", milliseconds) }
+	if len(locks) > 1 {
+		for range quickTries {
+			err := pgx.BeginFunc(ctx, s.tx, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, wait(quickWait)+strings.Join(locks, "; ")+"; "+wait(further))
+				return err
+			})
+			if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "55P03" { // lock_not_available
+				return err
+			}
+			time.Sleep(rand.N(quickPause))
 		}
 	}
-	return nil
+	return s.exec(ctx, wait(patience)+locks[0], wait(further)+strings.Join(locks[1:], "; "))
 }
 
 // followers reads what follows the live table with every name in full.
@@ -211,9 +353,9 @@ func Validate(ctx context.Context, tx pgx.Tx, statement string, patience time.Du
 }
 
 // CheckReferences is an error where rows of other tables, or of its own, refer
-// to rows that the run's staging table lacks: the foreign key would fail once
-// it is the live one.
-func CheckReferences(ctx context.Context, q Queryer, load *bucketload.Load, run string) error {
+// to rows that a table lacks which is to become the live one: the foreign key
+// would fail.
+func CheckReferences(ctx context.Context, q Queryer, load *bucketload.Load, in bucketload.TableName) error {
 	live, err := Inspect(ctx, q, load.Table)
 	if err != nil || live == nil {
 		return err
@@ -227,7 +369,7 @@ func CheckReferences(ctx context.Context, q Queryer, load *bucketload.Load, run 
 			continue
 		}
 		var broken bool
-		sql := strings.ReplaceAll(f.Check, "{staging}", Quote(bucketload.StagingTable(run)))
+		sql := strings.ReplaceAll(f.Check, "{staging}", Quote(in))
 		if err := q.QueryRow(ctx, sql).Scan(&broken); err != nil {
 			return bucketload.DatabaseError("check", err)
 		}
@@ -320,7 +462,7 @@ func (s *swap) releaseSequences(ctx context.Context, live uint32) ([]string, err
 		FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
 		JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.deptype = 'a'`,
-		live, s.load.Table.Schema, s.load.Table.Name, Quote(s.staging))
+		live, s.load.Table.Schema, s.load.Table.Name, Quote(s.in))
 	if err != nil {
 		return nil, err
 	}
@@ -340,8 +482,9 @@ func (s *swap) releaseSequences(ctx context.Context, live uint32) ([]string, err
 
 // moveAway makes the live table the backup. Its indexes, sequences and
 // statistics keep their names where these are free in the backup schema.
-func (s *swap) moveAway(ctx context.Context, live *Live, backup bucketload.TableName, replaces bool) (*Backup, error) {
-	if err := s.makeRoom(ctx, backup, replaces); err != nil {
+func (s *swap) moveAway(ctx context.Context, live *Live) (*Backup, error) {
+	backup := s.away.Backup
+	if err := s.makeRoom(ctx); err != nil {
 		return nil, err
 	}
 	names, err := s.freeNames(ctx, live.OID, backup)
@@ -356,9 +499,10 @@ func (s *swap) moveAway(ctx context.Context, live *Live, backup bucketload.Table
 		"ALTER TABLE "+Quote(bucketload.TableName{Schema: backup.Schema, Name: passing})+" RENAME TO "+quote(backup.Name))
 }
 
-// makeRoom drops the backup that the new one replaces. Anything else under
-// that name is the user's.
-func (s *swap) makeRoom(ctx context.Context, backup bucketload.TableName, replaces bool) error {
+// makeRoom gives the backup that the new one follows another name. Anything
+// else under its name is the user's.
+func (s *swap) makeRoom(ctx context.Context) error {
+	backup := s.away.Backup
 	_, err := s.oid(ctx, backup)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
@@ -366,18 +510,45 @@ func (s *swap) makeRoom(ctx context.Context, backup bucketload.TableName, replac
 	if err != nil {
 		return err
 	}
-	if !replaces {
-		return &bucketload.Error{Op: "swap", Code: bucketload.CodeDependents,
-			Message: fmt.Sprintf("%s is there and is not a backup of %s that bucketload made", backup, s.load.Table),
-			Hint:    "rename or drop it, then: bucketload redrive " + s.run}
+	if s.away.Aside == "" {
+		hint := "rename or drop it"
+		if !s.back {
+			hint += ", then: bucketload redrive " + s.run
+		}
+		return &bucketload.Error{Op: s.op, Code: bucketload.CodeDependents,
+			Message: fmt.Sprintf("%s is there and is not a backup of %s that bucketload made", backup, s.load.Table), Hint: hint}
 	}
-	err = s.exec(ctx, "DROP TABLE "+Quote(backup))
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "2BP01" { // dependent_objects_still_exist
-		return &bucketload.Error{Op: "swap", Code: bucketload.CodeDependents,
-			Message: fmt.Sprintf("the older backup %s cannot be dropped", backup), Err: fmt.Errorf("%w: %s", err, pg.Detail),
-			Hint: "drop what depends on it, then: bucketload redrive " + s.run}
+	return s.exec(ctx, "ALTER TABLE "+Quote(backup)+" RENAME TO "+quote(s.away.Aside))
+}
+
+// dropPatience is how long DropBackup waits for a lock, in milliseconds: the
+// transaction holds the live table, and the backup can go another time.
+const dropPatience = 100
+
+// DropBackup drops a backup inside tx, never by CASCADE. kept says why it stays:
+// something depends on it, or somebody is using it.
+func DropBackup(ctx context.Context, tx pgx.Tx, backup bucketload.TableName) (kept string, err error) {
+	err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; DROP TABLE %s", dropPatience, Quote(backup)))
+		return err
+	})
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code {
+		case "2BP01": // dependent_objects_still_exist
+			return strings.ReplaceAll(pg.Detail, "\n", "; "), nil
+		case "55P03": // lock_not_available
+			return "somebody is using it", nil
+		}
 	}
-	return err
+	return "", bucketload.DatabaseError("swap", err)
+}
+
+// UnusedName gives name, or name with a number behind it where a relation of
+// the schema has it.
+func UnusedName(ctx context.Context, q Queryer, schema, name string) (string, error) {
+	return unused(name, func(name string) (bool, error) {
+		return Exists(ctx, q, bucketload.TableName{Schema: schema, Name: name})
+	})
 }
 
 // belonging is what has a name of its own in the schema of its table.
@@ -438,14 +609,18 @@ func (s *swap) freeNames(ctx context.Context, oid uint32, backup bucketload.Tabl
 	return renamed, nil
 }
 
-// moveIn gives staging the live table's place and everything on it the name
-// that it would have had there from the start.
+// moveIn gives the table that comes in the live table's place and everything on
+// it the name that it would have had there from the start.
 func (s *swap) moveIn(ctx context.Context, oid uint32, live *Live) error {
 	place := s.load.Table
+	if !s.back {
+		if err := s.exec(ctx, "ALTER TABLE "+Quote(s.in)+" RESET (autovacuum_enabled)"); err != nil {
+			return err
+		}
+	}
 	if err := s.exec(ctx,
-		"ALTER TABLE "+Quote(s.staging)+" RESET (autovacuum_enabled)",
-		"ALTER TABLE "+Quote(s.staging)+" SET SCHEMA "+quote(place.Schema),
-		"ALTER TABLE "+Quote(bucketload.TableName{Schema: place.Schema, Name: s.staging.Name})+" RENAME TO "+quote(place.Name)); err != nil {
+		"ALTER TABLE "+Quote(s.in)+" SET SCHEMA "+quote(place.Schema),
+		"ALTER TABLE "+Quote(bucketload.TableName{Schema: place.Schema, Name: s.in.Name})+" RENAME TO "+quote(place.Name)); err != nil {
 		return err
 	}
 	belongings, err := s.belongings(ctx, oid)
@@ -469,6 +644,9 @@ func (s *swap) moveIn(ctx context.Context, oid uint32, live *Live) error {
 		if err := s.exec(ctx, b.alter()+" RENAME TO "+quote(final)); err != nil {
 			return err
 		}
+	}
+	if s.back {
+		return nil
 	}
 	return s.renameConstraints(ctx, oid, live)
 }
@@ -516,16 +694,21 @@ func (s *swap) renameConstraints(ctx context.Context, oid uint32, live *Live) er
 	return nil
 }
 
-// final gives the name that something on staging has once it is live: that of
-// what it carries over, or Postgres' own pattern with the table's name in the
-// place of staging's. false where the user named it.
+// final gives the name that something on the table has once that is live: of a
+// backup, the one that it had; else that of what it carries over, or Postgres'
+// own pattern with the table's name in the place of staging's. false where the
+// user named it.
 func (s *swap) final(name string) (string, bool) {
+	if s.back {
+		final, ok := s.finals[name]
+		return final, ok
+	}
 	for _, step := range s.steps {
 		if step.Name == name {
 			return step.Final, true
 		}
 	}
-	rest, ok := strings.CutPrefix(name, s.staging.Name)
+	rest, ok := strings.CutPrefix(name, s.in.Name)
 	if !ok {
 		return "", false
 	}

@@ -36,6 +36,8 @@ func TestOnPostgres(t *testing.T) {
 		{"Steps", testSteps},
 		{"BuildError", testBuildError},
 		{"SwapKeepsEverything", testSwapKeepsEverything},
+		{"Rollback", testRollback},
+		{"RollbackRefuses", testRollbackRefuses},
 		{"SwapIdentity", testSwapIdentity},
 		{"FollowersFit", testFollowersFit},
 		{"References", testReferences},
@@ -138,8 +140,9 @@ type run struct {
 	id       string
 	rows     string // SQL that fills staging; {staging} stands for it
 	steps    []table.Step
-	replaces bool
+	replaces bool // what stands under backup is an older one, and is dropped
 	backup   bucketload.TableName
+	kept     string // why it is not
 }
 
 func (d *db) newRun(load *bucketload.Load, rows string) *run {
@@ -193,10 +196,27 @@ func (r *run) tx(do func(pgx.Tx) error) error { return pgx.BeginFunc(r.Context()
 
 func (r *run) swap() (backup *table.Backup, err error) {
 	err = r.tx(func(tx pgx.Tx) error {
-		backup, err = table.Swap(r.Context(), tx, r.load, r.id, r.steps, r.backup, r.replaces)
+		away := r.away()
+		if backup, err = table.Swap(r.Context(), tx, r.load, r.id, r.steps, away); err != nil || away.Aside == "" {
+			return err
+		}
+		r.kept, err = table.DropBackup(r.Context(), tx, bucketload.TableName{Schema: bucketload.BackupSchema, Name: away.Aside})
 		return err
 	})
 	return backup, err
+}
+
+// away is where the live table goes.
+func (r *run) away() table.Away {
+	there, err := table.Exists(r.Context(), r.Conn, r.backup)
+	if err != nil {
+		r.Fatal(err)
+	}
+	away := table.Away{Backup: r.backup}
+	if there && r.replaces {
+		away.Aside = "b_before_" + r.id
+	}
+	return away
 }
 
 // do prepares and swaps.
