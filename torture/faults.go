@@ -29,6 +29,9 @@ type fault struct {
 	do   func(context.Context, *victim) error
 }
 
+// diskFull takes a small disk, which not every site has.
+const diskFull = "server: disk full"
+
 // reading are the states in which objects are read.
 var reading = []string{"Plan", "Prepare", "Copy", "Copy", "Copy"}
 
@@ -59,6 +62,14 @@ var faults = []fault{
 	}},
 	{"server: the live table locked", []string{"Copy", "Build", "Swap"}, func(ctx context.Context, v *victim) error { return v.lock(ctx) }},
 	{"server: deadlock", []string{"Build", "Analyze"}, func(ctx context.Context, v *victim) error { return v.deadlock(ctx) }},
+	{diskFull, nil, func(ctx context.Context, v *victim) error {
+		if err := v.disk.fill(); err != nil {
+			return err
+		}
+		return errors.Join(v.pause(ctx, time.Second), v.disk.clear())
+	}},
+	{"server: its clock jumps ahead", nil, func(ctx context.Context, v *victim) error { return v.jump(ctx, "-") }},
+	{"server: its clock jumps back", nil, func(ctx context.Context, v *victim) error { return v.jump(ctx, "+") }},
 	{"network to Postgres: cut", nil, func(_ context.Context, v *victim) error { v.toDB.Cut(); return nil }},
 	{"network to Postgres: stalled, then cut", nil, func(ctx context.Context, v *victim) error {
 		v.toDB.Stall(true)
@@ -93,6 +104,7 @@ var faults = []fault{
 	{"S3: reset in a body", reading, answering(temp.Fault{CutAfter: 100})},
 	{"S3: body cut short", reading, answering(temp.Fault{Truncate: 100})},
 	{"S3: access denied for a while", reading, answering(temp.Fault{Status: http.StatusForbidden, Code: "AccessDenied"})},
+	{"S3: credentials expired for a while", reading, answering(temp.Fault{Status: http.StatusBadRequest, Code: "ExpiredToken"})},
 	{"S3: an object changed", []string{"Copy"}, func(_ context.Context, v *victim) error {
 		return v.s3.Put(v.database, v.file(), []byte("file,line,v\nchanged,0,x\n"))
 	}},
@@ -119,7 +131,7 @@ func (v *victim) strike(ctx context.Context, s strike) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	for {
+	for s.state != "" {
 		var state string
 		err := conn.QueryRow(ctx, `SELECT state FROM bucketload.runs WHERE status = 'running' ORDER BY started_at DESC LIMIT 1`).Scan(&state)
 		if err == nil && slices.Index(states, state) >= slices.Index(states, s.state) {
@@ -145,6 +157,22 @@ func (v *victim) pause(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	}
+}
+
+// jump moves what the ledger has recorded by an hour, which is what a jump of the
+// server's clock the other way comes to: what it tells by its clock is in there.
+func (v *victim) jump(ctx context.Context, sign string) error {
+	conn, err := pgx.Connect(ctx, v.dsn(v.database, false))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	var set []string
+	for _, column := range []string{"planned_at", "started_at", "resumed_at", "ended_at", "published_at", "seen_at"} {
+		set = append(set, column+" = "+column+" "+sign+" interval '1 hour'")
+	}
+	_, err = conn.Exec(ctx, `UPDATE bucketload.runs SET `+strings.Join(set, ", ")+`; UPDATE bucketload.backups SET made_at = made_at `+sign+` interval '1 hour'`)
+	return err
 }
 
 // file chooses one of the round's.

@@ -13,10 +13,6 @@ import (
 // read looks at the live table all the while, as its readers do: of a table that
 // is replaced it must see all of the old rows or all of the new ones.
 func (r *round) read(ctx context.Context) {
-	all := 0
-	for _, lines := range r.truth {
-		all += lines
-	}
 	var conn *pgx.Conn
 	defer func() {
 		if conn != nil {
@@ -35,9 +31,7 @@ func (r *round) read(ctx context.Context) {
 		switch {
 		case err != nil && conn != nil && conn.IsClosed():
 			conn = nil
-		case err == nil && r.appending && old != oldRows:
-			r.see("a reader saw %d old rows of %d", old, oldRows)
-		case err == nil && !r.appending && (old != oldRows || total != oldRows) && (old != 0 || total != all):
+		case err == nil && !r.whole(old, total):
 			r.see("a reader saw %d rows, %d of them old", total, old)
 		}
 		select {
@@ -45,6 +39,18 @@ func (r *round) read(ctx context.Context) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// whole says whether a reader may see so many rows, so many of them old: the
+// table is as it was or as it is to be, but where batches are appended.
+func (r *round) whole(old, total int) bool {
+	switch {
+	case r.replaces():
+		return old == oldRows && total == oldRows || old == 0 && total == r.lines()
+	case r.merges():
+		return old == oldRows && (total == oldRows+r.stale || total == oldRows+r.lines())
+	}
+	return old == oldRows
 }
 
 func (r *round) see(format string, args ...any) {
@@ -74,7 +80,7 @@ func (r *round) count(ctx context.Context, v *verdict) {
 	}
 	var old, others, backup int
 	err := r.query(ctx, `SELECT count(*) FILTER (WHERE file = 'old'), count(*) FILTER (WHERE file <> 'old' AND file NOT LIKE 'f__.csv') FROM public.t`, &old, &others)
-	if err == nil && !r.appending {
+	if err == nil && r.mode == modeReplace {
 		err = r.query(ctx, `SELECT CASE WHEN to_regclass('databackup.t') IS NULL THEN -1 ELSE 0 END`, &backup)
 	}
 	switch {
@@ -82,10 +88,10 @@ func (r *round) count(ctx context.Context, v *verdict) {
 		problem("%v", err)
 	case others > 0:
 		problem("%d rows are of no file", others)
-	case r.appending && old != oldRows:
+	case !r.replaces() && old != oldRows:
 		v.lost += max(0, oldRows-old)
 		v.doubled += max(0, old-oldRows)
-	case !r.appending && old != 0:
+	case r.replaces() && old != 0:
 		problem("%d rows of the old table are in the new one", old)
 	case backup < 0:
 		problem("there is no backup")

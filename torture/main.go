@@ -97,6 +97,7 @@ func torture(ctx context.Context, o options) error {
 	t.seconds = time.Since(started).Seconds()
 	for _, s := range sites {
 		t.versions = append(t.versions, s.postgres.Version())
+		t.noDisk = t.noDisk || s.disk == nil
 	}
 	if o.out != "" {
 		if err := t.write(o.out, o.seed); err != nil {

@@ -29,6 +29,21 @@ const redrives = 6
 // oldRows are in the live table before the load, as lines of the file "old".
 const oldRows = 500
 
+// modes are those in which a round can load, the first more often than others.
+var modes = []string{modeReplace, modeReplace, modeReplace, modeInPlace, "append", "upsert", "replace_partition"}
+
+const (
+	modeReplace = "replace"
+	modeInPlace = "in_place" // mode: replace, with replace: in_place
+)
+
+// replaces says whether the old rows go.
+func (r *round) replaces() bool { return r.mode == modeReplace || r.mode == modeInPlace }
+
+// merges says whether rows of the table give way to those of the files with
+// their key.
+func (r *round) merges() bool { return r.mode == "upsert" || r.mode == "replace_partition" }
+
 // states are those of a run, at which a fault can come.
 var states = []string{"Plan", "Prepare", "Copy", "Check", "Build", "Analyze", "Swap"}
 
@@ -38,9 +53,11 @@ type round struct {
 	program, dir string
 	seed         uint64
 	faults       []strike
-	appending    bool
-	slowBuild    bool           // the build takes a while, so that faults can come to it
+	mode         string
+	slow         bool           // the build, or the merge, takes a while, so that faults can come to it
+	back         *strike        // of the rollback at the end, and the way back from that; nil: there is none
 	truth        map[string]int // file -> lines
+	stale        int            // rows in the table before that give way to those of f00.csv
 	database     string
 	direct       *pgx.Conn
 
@@ -52,7 +69,7 @@ type round struct {
 // strike is a fault, and when it comes: a while after the run has entered a state.
 type strike struct {
 	fault
-	state string
+	state string // "": the beginning of the command
 	after time.Duration
 	pick  uint64 // what the fault chooses by
 }
@@ -80,13 +97,12 @@ func (v verdict) String() string {
 // String names the faults.
 func (r *round) String() string {
 	var b strings.Builder
-	mode := "replace"
-	if r.appending {
-		mode = "append"
-	}
-	fmt.Fprintf(&b, "PostgreSQL %d, %s", r.major, mode)
+	fmt.Fprintf(&b, "PostgreSQL %d, %s", r.major, r.mode)
 	for _, f := range r.faults {
 		fmt.Fprintf(&b, ", %s in %s +%d ms", f.name, f.state, f.after.Milliseconds())
+	}
+	if r.back != nil {
+		fmt.Fprintf(&b, ", %s in a rollback +%d ms", r.back.name, r.back.after.Milliseconds())
 	}
 	return b.String()
 }
@@ -95,15 +111,18 @@ func (r *round) String() string {
 func newRound(s *site, program, dir string, seed uint64, only string) (*round, error) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	r := &round{site: s, program: program, dir: dir, seed: seed, truth: map[string]int{},
-		appending: random.IntN(4) == 0, slowBuild: random.IntN(2) == 0}
+		mode: modes[random.IntN(len(modes))], slow: random.IntN(2) == 0}
 	for i := range 3 + random.IntN(10) {
 		r.truth[fmt.Sprintf("f%02d.csv", i)] = 1 + random.IntN(3000)
 	}
-	known := faults
+	if r.merges() {
+		r.stale = r.truth["f00.csv"] / 2
+	}
+	known := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.name == diskFull && s.disk == nil })
 	if only != "" {
-		known = slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.name != only })
+		known = slices.DeleteFunc(known, func(f fault) bool { return f.name != only })
 		if len(known) == 0 {
-			return nil, fmt.Errorf("there is no fault %q", only)
+			return nil, fmt.Errorf("there is no fault %q here", only)
 		}
 	}
 	at := append(slices.Clone(states), "Copy", "Copy") // where most of the time goes, and most can go wrong
@@ -114,6 +133,9 @@ func newRound(s *site, program, dir string, seed uint64, only string) (*round, e
 			state = f.in[random.IntN(len(f.in))]
 		}
 		r.faults = append(r.faults, strike{fault: f, state: state, after: time.Duration(random.IntN(60)) * time.Millisecond, pick: random.Uint64()})
+	}
+	if f := known[random.IntN(len(known))]; r.mode == modeReplace && len(f.in) == 0 && random.IntN(2) == 0 {
+		r.back = &strike{fault: f, after: time.Duration(random.IntN(200)) * time.Millisecond, pick: random.Uint64()}
 	}
 	return r, nil
 }
@@ -178,6 +200,9 @@ func (r *round) run(ctx context.Context) (v verdict) {
 			next = []string{"redrive", id}
 		}
 	}
+	if r.back != nil && !v.bad() {
+		r.rollBack(ctx, &v)
+	}
 	stop()
 	reader.Wait()
 	v.problems = append(v.problems, r.mixed...)
@@ -188,10 +213,19 @@ func (r *round) run(ctx context.Context) (v verdict) {
 // load is the command that begins.
 func (r *round) load() []string {
 	args := []string{"load", "t", "--set", "max_items_per_batch=2", "--set", "min_batch_bytes=1", "--set", "lock_timeout=300ms", "--set", `indexes=["(line)"]`}
-	switch {
-	case r.appending:
-		args = append(args, "--set", "mode=append")
-	case r.slowBuild:
+	switch r.mode {
+	case modeReplace:
+		args = append(args, "--set", "keep_backups=20") // the old table is among them, however often it loads
+	case modeInPlace:
+		args = append(args, "--set", "replace=in_place")
+	case "upsert":
+		args = append(args, "--set", "mode=upsert", "--set", "key=[file, line]")
+	case "replace_partition":
+		args = append(args, "--set", "mode=replace_partition", "--set", "key=[file]")
+	default:
+		args = append(args, "--set", "mode="+r.mode)
+	}
+	if r.slow && r.replaces() {
 		args = append(args, "--set", `before_swap_sql=["SELECT pg_sleep(0.2)"]`)
 	}
 	return append(args, "--from", "s3://"+r.database+"/", "--anonymous", "--path-style",
@@ -204,7 +238,11 @@ func (r *round) prepare(ctx context.Context) error {
 		return err
 	}
 	r.database = fmt.Sprintf("round-%d", r.seed)
-	for _, sql := range []string{`DROP DATABASE IF EXISTS "` + r.database + `"`, `CREATE DATABASE "` + r.database + `" OWNER ` + role} {
+	create := `CREATE DATABASE "` + r.database + `" OWNER ` + role
+	if r.disk != nil {
+		create += " TABLESPACE " + smallSpace
+	}
+	for _, sql := range []string{`DROP DATABASE IF EXISTS "` + r.database + `"`, create} {
 		if err := r.exec(ctx, sql); err != nil {
 			return err
 		}
@@ -215,8 +253,20 @@ func (r *round) prepare(ctx context.Context) error {
 	}
 	if _, err := r.direct.Exec(ctx, fmt.Sprintf(`CREATE TABLE public.t (file text, line int, v text);
 		INSERT INTO public.t SELECT 'old', n, 'x' FROM generate_series(1, %d) n;
-		ALTER TABLE public.t OWNER TO %s; GRANT CREATE ON SCHEMA public TO %[2]s`, oldRows, role)); err != nil {
+		INSERT INTO public.t SELECT 'f00.csv', n, 'stale' FROM generate_series(1, %d) n;
+		ALTER TABLE public.t OWNER TO %s; GRANT CREATE ON SCHEMA public TO %[3]s`, oldRows, r.stale, role)); err != nil {
 		return err
+	}
+	if r.merges() {
+		if _, err := r.direct.Exec(ctx, `CREATE UNIQUE INDEX ON public.t (file, line)`); err != nil {
+			return err
+		}
+	}
+	if r.slow && (r.merges() || r.mode == modeInPlace) {
+		if _, err := r.direct.Exec(ctx, `CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END';
+			CREATE TRIGGER slow AFTER INSERT OR UPDATE OR DELETE ON public.t FOR EACH STATEMENT EXECUTE FUNCTION public.slow()`); err != nil {
+			return err
+		}
 	}
 	for name := range r.truth {
 		if err := r.put(name); err != nil {
@@ -289,9 +339,67 @@ func (r *round) start(ctx context.Context, args []string, log *os.File) *exec.Cm
 	return cmd
 }
 
+// rollBack brings the old table back, while something breaks, and then the new
+// one again. Whatever happens the table is one of them.
+func (r *round) rollBack(ctx context.Context, v *verdict) {
+	problem := func(format string, args ...any) { v.problems = append(v.problems, fmt.Sprintf(format, args...)) }
+	for _, toOld := range []bool{true, false} {
+		for n := 1; ; n++ {
+			var strikes []strike
+			if toOld && n == 1 {
+				strikes = []strike{*r.back}
+			}
+			args := []string{"rollback", "t"}
+			if toOld {
+				var name string
+				if err := r.query(ctx, `SELECT backup_schema || '.' || backup_name FROM bucketload.backups WHERE generation IS NULL`, &name); err != nil {
+					problem("the backup of the old table: %v", err)
+					return
+				}
+				args = append(args, "--to", name)
+			}
+			v.commands++
+			_, _, err := r.command(ctx, v.commands, args, strikes)
+			r.heal()
+			if errors.Is(err, errHang) {
+				v.hang = true
+				return
+			}
+			var old, all int
+			if err == nil {
+				err = r.query(ctx, `SELECT count(*) FILTER (WHERE file = 'old'), count(*) FROM public.t`, &old, &all)
+			}
+			switch {
+			case err != nil:
+				problem("rollback: %v", err)
+				return
+			case old != 0 && (old != oldRows || all != oldRows), old == 0 && all != r.lines():
+				problem("after a rollback there are %d rows, %d of them old", all, old)
+				return
+			}
+			if toOld == (old == oldRows) {
+				break
+			}
+			if n == redrives {
+				problem("the rollback is not done after %d tries", n)
+				return
+			}
+		}
+	}
+	r.count(ctx, v)
+}
+
+// lines are those of all files.
+func (r *round) lines() (n int) {
+	for _, lines := range r.truth {
+		n += lines
+	}
+	return n
+}
+
 // newest gives the run that was begun last and how it stands; "" where none was.
 func (r *round) newest(ctx context.Context) (id, status string, err error) {
-	err = r.query(ctx, `SELECT id, status FROM bucketload.runs ORDER BY started_at DESC, id DESC LIMIT 1`, &id, &status)
+	err = r.query(ctx, `SELECT id, status FROM bucketload.runs WHERE mode <> 'rollback' ORDER BY started_at DESC, id DESC LIMIT 1`, &id, &status)
 	pg, answered := errors.AsType[*pgconn.PgError](err)
 	if errors.Is(err, pgx.ErrNoRows) || answered && pg.Code == "42P01" { // undefined_table
 		return "", "", nil

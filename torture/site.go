@@ -22,6 +22,7 @@ type site struct {
 	s3          *temp.S3
 	toDB, toS3  *temp.Proxy
 	controlling *pgx.Conn // to database postgres, past the proxy
+	disk        *disk     // of the rounds' databases; nil where none can be made
 }
 
 // role is whom the program connects as: it owns its database and nothing else.
@@ -47,7 +48,14 @@ func newSite(ctx context.Context, major int) (s *site, err error) {
 	if s.toS3, err = temp.StartProxy(host(s.s3.URL())); err != nil {
 		return s, err
 	}
-	return s, s.exec(ctx, "CREATE ROLE "+role+" LOGIN PASSWORD 'x'")
+	if err := s.exec(ctx, "CREATE ROLE "+role+" LOGIN PASSWORD 'x'"); err != nil {
+		return s, err
+	}
+	if s.disk, err = newDisk(s.postgres.Dir()); err != nil {
+		fmt.Println("no round with a full disk:", err)
+		return s, nil
+	}
+	return s, s.exec(ctx, "CREATE TABLESPACE "+smallSpace+" LOCATION '"+s.disk.space()+"'")
 }
 
 func host(address string) string {
@@ -70,6 +78,9 @@ func (s *site) close() {
 	}
 	if s.postgres != nil {
 		_ = s.postgres.Stop()
+	}
+	if s.disk != nil {
+		s.disk.close()
 	}
 }
 
@@ -119,6 +130,9 @@ func (s *site) heal() {
 	s.toS3.Stall(false)
 	s.toS3.Slow(0)
 	s.s3.Fault(nil)
+	if s.disk != nil {
+		_ = s.disk.clear() // where it is full
+	}
 }
 
 // broken says whether an error is of a connection that the server has not, or

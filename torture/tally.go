@@ -19,6 +19,7 @@ type tally struct {
 	versions []string
 	seconds  float64
 	bad      int
+	noDisk   bool
 }
 
 func (t *tally) add(r *round, v verdict) {
@@ -37,7 +38,11 @@ func (t *tally) add(r *round, v verdict) {
 	if v.bad() {
 		t.bad++
 	}
-	for _, f := range r.faults {
+	faults := r.faults
+	if r.back != nil {
+		faults = append(slices.Clone(faults), *r.back)
+	}
+	for _, f := range faults {
 		late := slices.ContainsFunc(r.notes, func(note string) bool { return strings.HasPrefix(note, f.name+" in ") })
 		if !late {
 			t.struck[f.name]++
@@ -73,7 +78,8 @@ func (t *tally) write(file string, seed uint64) error {
 		Faults   int
 		Versions string
 		Minutes  int
-	}{t, kinds, t.faults(), strings.Join(t.versions, " and "), int(t.seconds/60 + 0.5)})
+		NoDisk   bool
+	}{t, kinds, t.faults(), strings.Join(t.versions, " and "), int(t.seconds/60 + 0.5), t.noDisk})
 	if err != nil {
 		return err
 	}

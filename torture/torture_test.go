@@ -15,7 +15,7 @@ func TestSeed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all := []any{r.truth, r.appending, r.slowBuild}
+		all := []any{r.truth, r.mode, r.slow}
 		for _, f := range r.faults {
 			all = append(all, f.name, f.state, f.after, f.pick)
 		}
@@ -39,7 +39,7 @@ func TestCount(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
-	r := &round{site: s, dir: t.TempDir(), truth: map[string]int{"f00.csv": 3, "f01.csv": 2}}
+	r := &round{site: s, dir: t.TempDir(), mode: modeReplace, truth: map[string]int{"f00.csv": 3, "f01.csv": 2}}
 	if err := r.prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}

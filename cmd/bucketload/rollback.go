@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -129,7 +130,16 @@ them is named.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&to, "to", "", "the run whose table comes back, or the name of a backup, as bucketload backups has them")
+	// It may be given twice: no run, and no backup but one of a hostile name, looks
+	// like a target, which has a : or a = in it.
+	cmd.Flags().Func("to", "the run whose table comes back, or the name of its backup, as bucketload backups has them; or, as with all commands, the target database", func(said string) error {
+		if strings.ContainsAny(said, ":=") {
+			a.to = said
+		} else {
+			to = said
+		}
+		return nil
+	})
 	cmd.Flags().BoolVar(&a.json, "json", false, "print what was done as a JSON object")
 	return cmd
 }
