@@ -36,7 +36,9 @@ var grants = map[string][]string{
 	"log in":        {"rds-db:connect arn:aws:rds-db:eu-west-1:123456789012:dbuser:db-ABC123/loader"},
 	"list":          {"s3:ListBucket [SourceBucket.Arn]"},
 	"read":          {"s3:GetObject [SourceBucket.Arn]/*"},
+	"delete":        {"s3:DeleteObject [SourceBucket.Arn]/*"},
 	"list others":   {"s3:ListBucket arn:aws:s3:::one", "s3:ListBucket arn:aws:s3:::two"},
+	"delete others": {"s3:DeleteObject arn:aws:s3:::one/*", "s3:DeleteObject arn:aws:s3:::two/*"},
 	"read others":   {"s3:GetObject arn:aws:s3:::one/*", "s3:GetObject arn:aws:s3:::two/*"},
 	"configuration": {"s3:GetObject arn:aws:s3:::settings/loads/bucketload.yaml"},
 	"look":          {"states:DescribeExecution arn:aws:states:eu-west-1:123456789012:execution:loads:*"},
@@ -71,7 +73,13 @@ func TestRightsOfFunctions(t *testing.T) {
 	variant("outside", outside, func(_ string, words []string) []string { return without(words, "network") })
 	variant("everything", everything, func(function string, words []string) []string {
 		words = append(without(words, "parameter"), "secret", "log in")
-		for _, word := range []string{"list", "read"} {
+		if slices.Contains([]string{"Swap", "Cleanup"}, function) {
+			words = append(words, "read")
+		}
+		if slices.Contains([]string{"Plan", "Prepare", "Swap", "Cleanup"}, function) {
+			words = append(words, "delete")
+		}
+		for _, word := range []string{"list", "read", "delete"} {
 			if slices.Contains(words, word) {
 				words = append(words, word+" others")
 			}

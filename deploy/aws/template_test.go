@@ -36,7 +36,7 @@ var everything = with(map[string]string{
 	"SecretArn": secret, "SecretKey": "dsn", "RDSResourceId": "db-ABC123", "RDSIAMUser": "loader", "RDSDatabaseArn": strings.Replace(database, ":db:", ":cluster:", 1),
 	"VpcId": "vpc-1", "VpcEndpoints": "all", "VpcRouteTableIds": "rtb-1,rtb-2", "ConfigUri": "s3://settings/loads/bucketload.yaml",
 	"OtherBucketArns": "arn:aws:s3:::one,arn:aws:s3:::two", "ScheduleExpression": "cron(0 3 * * ? *)", "ScheduleTable": "year_2021",
-	"CopyReservedConcurrency": "10", "Architecture": "x86_64", "AlarmEmail": "me@example.com",
+	"CopyReservedConcurrency": "10", "DeleteLoaded": "true", "Architecture": "x86_64", "AlarmEmail": "me@example.com",
 })
 
 var outside = map[string]string{"RDSDatabaseArn": database, "OutsideVpc": "true"}

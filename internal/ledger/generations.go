@@ -97,9 +97,9 @@ func putAway(ctx context.Context, tx pgx.Tx, run string, table bucketload.TableN
 
 // BackupOf gives the table that a backup was made of, or false where what has
 // that name is no backup that the ledger knows.
-func (l *Ledger) BackupOf(ctx context.Context, backup bucketload.TableName) (bucketload.TableName, bool, error) {
+func BackupOf(ctx context.Context, q Queryer, backup bucketload.TableName) (bucketload.TableName, bool, error) {
 	var t bucketload.TableName
-	err := l.pool.QueryRow(ctx, `SELECT table_schema, table_name FROM bucketload.backups
+	err := q.QueryRow(ctx, `SELECT table_schema, table_name FROM bucketload.backups
 		JOIN pg_class c ON c.oid = backup_oid AND c.relname = backup_name
 		JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = backup_schema
 		WHERE backup_schema = $1 AND backup_name = $2`, backup.Schema, backup.Name).Scan(&t.Schema, &t.Name)
@@ -128,6 +128,7 @@ func (g Generation) Live() bool { return g.ReplacedBy == nil }
 // Queryer is a pool or a transaction.
 type Queryer interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // Generations gives the table, if there is one, and its backups, newest first.

@@ -300,7 +300,7 @@ func testMigrate(t *testing.T, d *db) {
 	if there, err := d.Exists(t.Context()); there || err != nil {
 		t.Errorf("exists %v, %v", there, err)
 	}
-	if _, ok, err := d.BackupOf(t.Context(), bucketload.TableName{Schema: "databackup", Name: "t"}); ok || err != nil {
+	if _, ok, err := ledger.BackupOf(t.Context(), d.pool, bucketload.TableName{Schema: "databackup", Name: "t"}); ok || err != nil {
 		t.Errorf("a backup without a ledger: %v, %v", ok, err)
 	}
 	var g errgroup.Group
@@ -546,12 +546,12 @@ func testPublish(t *testing.T, d *db) {
 	if err != nil || r.Status != bucketload.StatusPartial || !r.Published || *r.Backup != "databackup.t" || r.State != "Done" || r.EndedAt == nil {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if of, ok, err := d.BackupOf(t.Context(), backup); of != first.load.Table || !ok || err != nil {
+	if of, ok, err := ledger.BackupOf(t.Context(), d.pool, backup); of != first.load.Table || !ok || err != nil {
 		t.Errorf("backup of %v, %v, %v", of, ok, err)
 	}
 	d.exec(`DROP TABLE databackup.t`)
 	d.exec(`CREATE TABLE databackup.t (theirs int)`)
-	if of, ok, err := d.BackupOf(t.Context(), backup); ok || err != nil {
+	if of, ok, err := ledger.BackupOf(t.Context(), d.pool, backup); ok || err != nil {
 		t.Errorf("a table of the user's is the backup of %v, %v", of, err)
 	}
 	// A run that somebody ended publishes nothing.

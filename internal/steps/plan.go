@@ -101,7 +101,7 @@ func (s *Steps) swappable(ctx context.Context, load *bucketload.Load, live *tabl
 	if err := table.Refuse(load.Table, live.Dependents); err != nil {
 		return err
 	}
-	_, _, err := s.backup(ctx, load)
+	_, _, err := s.backup(ctx, s.Pool, load)
 	return err
 }
 

@@ -218,7 +218,7 @@ func (s *Steps) estimate(ctx context.Context, p *Preview, load *bucketload.Load,
 		p.LiveBytes = live.Bytes
 	}
 	p.Disk = p.LiveBytes + int64(plain*diskPerByte)
-	name, replaces, err := s.backup(ctx, load)
+	name, replaces, err := s.backup(ctx, s.Pool, load)
 	if err != nil || !replaces {
 		return nil // swappable says what stands in its place
 	}

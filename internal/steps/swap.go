@@ -236,7 +236,7 @@ func appeared(ctx context.Context, tx pgx.Tx, load *bucketload.Load) error {
 // away says where the table that is live goes, and gives its backups, newest
 // first. coming is the one of them that comes back; nil: none.
 func (s *Steps) away(ctx context.Context, tx pgx.Tx, load *bucketload.Load, coming *ledger.Generation) (table.Away, []ledger.Generation, error) {
-	name, replaces, err := s.backup(ctx, load)
+	name, replaces, err := s.backup(ctx, tx, load)
 	if err != nil {
 		return table.Away{}, nil, err
 	}
@@ -305,15 +305,15 @@ func (s *Steps) putAway(ctx context.Context, tx pgx.Tx, load *bucketload.Load, o
 // backup chooses the name for the table that is live now: its own in the
 // backup schema, or with its schema where another table's backup has that one.
 // replaces is whether an older backup of the same table stands there.
-func (s *Steps) backup(ctx context.Context, load *bucketload.Load) (name bucketload.TableName, replaces bool, err error) {
+func (s *Steps) backup(ctx context.Context, q table.Queryer, load *bucketload.Load) (name bucketload.TableName, replaces bool, err error) {
 	candidates := []string{load.Table.Name, load.Table.Schema + "." + load.Table.Name}
 	for _, candidate := range candidates {
 		name = bucketload.TableName{Schema: bucketload.BackupSchema, Name: candidate}
-		there, err := table.Exists(ctx, s.Pool, name)
+		there, err := table.Exists(ctx, q, name)
 		if err != nil || !there {
 			return name, false, err
 		}
-		of, ok, err := s.Ledger.BackupOf(ctx, name)
+		of, ok, err := ledger.BackupOf(ctx, q, name)
 		if err != nil || (ok && of == load.Table) {
 			return name, true, err
 		}
