@@ -26,6 +26,9 @@ const hangLimit = 3 * time.Minute
 // redrives is how often the operator goes on before the round has failed.
 const redrives = 6
 
+// restartTime is what a server that was killed gets to answer again.
+const restartTime = 30 * time.Second
+
 // oldRows are in the live table before the load, as lines of the file "old".
 const oldRows = 500
 
@@ -409,16 +412,25 @@ func (r *round) newest(ctx context.Context) (id, status string, err error) {
 
 // query reads a row over the round's own connection, made anew where the server
 // has been restarted.
-func (r *round) query(ctx context.Context, sql string, into ...any) (err error) {
-	for range 5 {
-		if r.direct.IsClosed() {
-			if r.direct, err = pgx.Connect(ctx, r.dsn(r.database, false)); err != nil {
-				return err
-			}
-		}
-		if err = r.direct.QueryRow(ctx, sql).Scan(into...); !broken(err) {
+func (r *round) query(ctx context.Context, sql string, into ...any) error {
+	for deadline := time.Now().Add(restartTime); ; time.Sleep(20 * time.Millisecond) {
+		err := r.queryOnce(ctx, sql, into...)
+		if !broken(err) || time.Now().After(deadline) {
 			return err
 		}
+	}
+}
+
+func (r *round) queryOnce(ctx context.Context, sql string, into ...any) error {
+	if r.direct.IsClosed() {
+		conn, err := pgx.Connect(ctx, r.dsn(r.database, false))
+		if err != nil {
+			return err
+		}
+		r.direct = conn
+	}
+	err := r.direct.QueryRow(ctx, sql).Scan(into...)
+	if broken(err) {
 		_ = r.direct.Close(ctx)
 	}
 	return err
