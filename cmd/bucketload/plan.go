@@ -88,7 +88,7 @@ func (a *app) printPlan(load *bucketload.Load, p *steps.Preview) {
 		out("format       %s", p.Format)
 	}
 	out("time         about %s", seconds(p.Seconds))
-	out("disk         about %s: staging %s, live table %s, older backup %s", bucketload.Bytes(p.Disk),
+	out("disk         about %s: staging %s, live table %s, backups %s", bucketload.Bytes(p.Disk),
 		bucketload.Bytes(p.Disk-p.LiveBytes-p.BackupBytes), bucketload.Bytes(p.LiveBytes), bucketload.Bytes(p.BackupBytes))
 	out("")
 	out("columns, from the %s:", p.Origin)

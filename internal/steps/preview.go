@@ -32,10 +32,10 @@ type Preview struct {
 	Notes           []string          `json:"notes"`
 	Dependents      []table.Dependent `json:"dependents"`
 	Locks           []string          `json:"locks"`
-	Disk            int64             `json:"disk_needed_bytes"` // live table, staging and the older backup, all there until the swap
+	Disk            int64             `json:"disk_needed_bytes"` // live table, staging and the backups, all there until the swap
 	Seconds         float64           `json:"estimate_seconds"`
 	LiveBytes       int64             `json:"live_bytes"`
-	BackupBytes     int64             `json:"backup_bytes"` // of the older backup, which the swap drops
+	BackupBytes     int64             `json:"backup_bytes"` // of those that are there, of which the swap drops what is more than keep_backups
 }
 
 // PreviewShape is a header and how many of the sampled files have it, held
@@ -206,7 +206,7 @@ func locks(load *bucketload.Load, live *table.Live, staging bool) []string {
 }
 
 // estimate says how long the load may take, and what is on the disk by its end:
-// live table, staging and the older backup, which only the swap drops.
+// live table, staging and the backups, of which only the swap drops any.
 func (s *Steps) estimate(ctx context.Context, p *Preview, load *bucketload.Load, live *table.Live, r *Resolution) error {
 	rate := float64(bytesPerSecond)
 	if min(load.MaxConcurrency, p.Batches) > 1 {
@@ -218,15 +218,16 @@ func (s *Steps) estimate(ctx context.Context, p *Preview, load *bucketload.Load,
 		p.LiveBytes = live.Bytes
 	}
 	p.Disk = p.LiveBytes + int64(plain*diskPerByte)
-	name, replaces, err := s.backup(ctx, s.Pool, load)
-	if err != nil || !replaces {
+	if _, replaces, err := s.backup(ctx, s.Pool, load); err != nil || !replaces {
 		return nil // swappable says what stands in its place
 	}
-	backup, err := table.Inspect(ctx, s.Pool, name)
-	if backup != nil {
-		p.BackupBytes = backup.Bytes
-		p.Disk += backup.Bytes
+	generations, err := ledger.Generations(ctx, s.Pool, load.Table)
+	for _, g := range generations {
+		if !g.Live() {
+			p.BackupBytes += g.Bytes
+		}
 	}
+	p.Disk += p.BackupBytes
 	return err
 }
 
