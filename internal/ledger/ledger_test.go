@@ -42,6 +42,8 @@ func TestOnPostgres(t *testing.T) {
 		{"HeldAgain", testHeldAgain},
 		{"DeadCopies", testDeadCopies},
 		{"Publish", testPublish},
+		{"Generations", testGenerations},
+		{"Unvalidated", testUnvalidated},
 		{"Shapes", testShapes},
 		{"Outdated", testOutdated},
 		{"OutdatedLate", testOutdatedLate},

@@ -1,0 +1,103 @@
+package ledger_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+)
+
+// rollBack records that the table is the generation of a run again; nil: of none.
+func (d *db) rollBack(id string, of *string) error {
+	return pgx.BeginFunc(d.Context(), d.pool, func(tx pgx.Tx) error {
+		load := replace("t")
+		load.Mode = bucketload.ModeRollback
+		if err := ledger.BeginRollback(d.Context(), tx, id, load); err != nil {
+			return err
+		}
+		return ledger.EndRollback(d.Context(), tx, id, load.Table, of, ledger.Publication{Status: bucketload.StatusSucceeded})
+	})
+}
+
+// Which runs' rows the live table has, through swaps, appends and rollbacks, and
+// whatever the server's clock does.
+func testGenerations(t *testing.T, d *db) {
+	content := func(want ...*conducted) {
+		t.Helper()
+		ids := []string{}
+		for _, r := range want {
+			ids = append(ids, r.id)
+		}
+		got, err := d.Content(t.Context(), bucketload.TableName{Schema: "public", Name: "t"})
+		d.must(err)
+		if !slices.Equal(got, ids) {
+			t.Errorf("the table has the rows of %v, want %v", got, ids)
+		}
+	}
+	swapped := func() *conducted {
+		t.Helper()
+		r := d.begin(replace("t"))
+		r.all(true, "a")
+		return r
+	}
+	added := func(uri string) *conducted {
+		t.Helper()
+		r := d.begin(appending())
+		r.all(false, uri)
+		return r
+	}
+	before := added("of a table that was there")
+	content(before)
+	first := swapped()
+	content(first)
+	more := added("b")
+	content(first, more)
+
+	d.exec(`UPDATE bucketload.runs SET started_at = started_at + interval '1 hour', published_at = published_at + interval '1 hour'`) // then it is put back
+	second := swapped()
+	content(second)
+	late := added("b")
+	content(second, late)
+
+	d.must(d.rollBack("rolledback00", &first.id))
+	content(first, more)
+	content(first, more, added("c"))
+	d.must(d.rollBack("rolledback01", nil))
+	content(before)
+	d.must(d.rollBack("rolledback02", &second.id))
+	content(second, late)
+	content(swapped())
+
+	running := d.begin(replace("t"))
+	want(t, d.rollBack("rolledback03", nil), bucketload.CodeConflict, "being loaded")
+	running.fail()
+	d.must(d.rollBack("rolledback04", nil))
+}
+
+func testUnvalidated(t *testing.T, d *db) {
+	table := bucketload.TableName{Schema: "public", Name: "t"}
+	r := d.begin(replace("t"))
+	d.must(r.tx(func(tx pgx.Tx) error {
+		return ledger.Publish(t.Context(), tx, r.id, table, ledger.Publication{Status: bucketload.StatusSucceeded, Validate: []string{"one", "two"}})
+	}))
+	r.release()
+	for left := []string{"one", "two"}; ; left = left[1:] {
+		got, err := d.Unvalidated(t.Context(), table)
+		d.must(err)
+		all, err := d.Unvalidated(t.Context(), bucketload.TableName{})
+		d.must(err)
+		if !slices.Equal(got, all) || len(got) != len(left) {
+			t.Fatalf("%v and %v, want %v", got, all, left)
+		}
+		if len(left) == 0 {
+			break
+		}
+		if got[0] != (ledger.Unvalidated{Run: r.id, Statement: left[0]}) {
+			t.Errorf("%v, want %v", got, left)
+		}
+		d.must(r.tx(func(tx pgx.Tx) error { return ledger.Validated(t.Context(), tx, got[0]) }))
+	}
+}
