@@ -51,6 +51,9 @@ func connectionLost(err error) bool {
 		errors.Is(err, os.ErrDeadlineExceeded)
 }
 
+// passes is what to do about what goes away without anybody's doing.
+const passes = "this passes by itself: type the same again"
+
 // sqlState says whether trying again may help, and what a person can do.
 // Source: PostgreSQL documentation, appendix A, error codes.
 func sqlState(code string) (transient bool, hint string) {
@@ -71,7 +74,12 @@ func sqlState(code string) (transient bool, hint string) {
 		"57P01", "57P02", "57P03", // admin_shutdown, crash_shutdown, cannot_connect_now
 		"57P05", "25P03", // idle_session_timeout, idle_in_transaction_session_timeout
 		"58030": // io_error
-		return true, "this passes by itself: type the same again"
+		return true, passes
+	case "57014": // query_canceled
+		return false, "somebody cancelled the statement (pg_cancel_backend), or statement_timeout is too short for it (ALTER ROLE ... SET statement_timeout); then type the same again"
 	}
-	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "53"), "" // connection exceptions, insufficient resources
+	if strings.HasPrefix(code, "08") || strings.HasPrefix(code, "53") { // connection exceptions, insufficient resources
+		return true, passes
+	}
+	return false, ""
 }
