@@ -20,7 +20,7 @@ import (
 // through the table, a view, and both. BUCKETLOAD_SWAPS says how many there are.
 func TestSwapsUnderTraffic(t *testing.T) {
 	t.Parallel()
-	swaps := 5
+	swaps := 3
 	if said := os.Getenv("BUCKETLOAD_SWAPS"); said != "" {
 		var err error
 		if swaps, err = strconv.Atoi(said); err != nil {
