@@ -54,11 +54,11 @@ var faults = []fault{
 		if err := v.exec(ctx, "ALTER ROLE "+role+" CONNECTION LIMIT 1"); err != nil {
 			return err
 		}
-		return errors.Join(v.terminate(ctx, ""), v.pause(ctx, time.Second), v.exec(ctx, "ALTER ROLE "+role+" CONNECTION LIMIT -1"))
+		return errors.Join(v.terminate(ctx, ""), v.last(ctx), v.exec(ctx, "ALTER ROLE "+role+" CONNECTION LIMIT -1"))
 	}},
 	{"server: statement_timeout", nil, func(ctx context.Context, v *victim) error {
 		set := "ALTER ROLE " + role + " SET statement_timeout = "
-		return errors.Join(v.exec(ctx, set+"1"), v.terminate(ctx, ""), v.pause(ctx, time.Second), v.exec(ctx, set+"0"))
+		return errors.Join(v.exec(ctx, set+"1"), v.terminate(ctx, ""), v.last(ctx), v.exec(ctx, set+"0"))
 	}},
 	{"server: the live table locked", []string{"Copy", "Build", "Swap"}, func(ctx context.Context, v *victim) error { return v.lock(ctx) }},
 	{"server: deadlock", []string{"Build", "Analyze"}, func(ctx context.Context, v *victim) error { return v.deadlock(ctx) }},
@@ -66,7 +66,7 @@ var faults = []fault{
 		if err := v.disk.fill(); err != nil {
 			return err
 		}
-		return errors.Join(v.pause(ctx, time.Second), v.disk.clear())
+		return errors.Join(v.last(ctx), v.disk.clear())
 	}},
 	{"server: its clock jumps ahead", nil, func(ctx context.Context, v *victim) error { return v.jump(ctx, "-") }},
 	{"server: its clock jumps back", nil, func(ctx context.Context, v *victim) error { return v.jump(ctx, "+") }},
@@ -74,30 +74,30 @@ var faults = []fault{
 	{"network to Postgres: stalled, then cut", nil, func(ctx context.Context, v *victim) error {
 		v.toDB.Stall(true)
 		defer v.toDB.Stall(false)
-		err := v.pause(ctx, time.Second)
+		err := v.last(ctx)
 		v.toDB.Cut()
 		return err
 	}},
 	{"network to Postgres: stalled for a while", nil, func(ctx context.Context, v *victim) error {
 		v.toDB.Stall(true)
 		defer v.toDB.Stall(false)
-		return v.pause(ctx, time.Second)
+		return v.last(ctx)
 	}},
 	{"network to Postgres: slow", nil, func(ctx context.Context, v *victim) error {
 		v.toDB.Slow(20 << 10)
 		defer v.toDB.Slow(0)
-		return v.pause(ctx, time.Second)
+		return v.last(ctx)
 	}},
 	{"network to S3: cut", reading, func(_ context.Context, v *victim) error { v.toS3.Cut(); return nil }},
 	{"network to S3: stalled for a while", reading, func(ctx context.Context, v *victim) error {
 		v.toS3.Stall(true)
 		defer v.toS3.Stall(false)
-		return v.pause(ctx, time.Second)
+		return v.last(ctx)
 	}},
 	{"network to S3: slow", reading, func(ctx context.Context, v *victim) error {
 		v.toS3.Slow(50 << 10)
 		defer v.toS3.Slow(0)
-		return v.pause(ctx, time.Second)
+		return v.last(ctx)
 	}},
 	{"S3: 500", reading, answering(temp.Fault{Status: http.StatusInternalServerError})},
 	{"S3: SlowDown", reading, answering(temp.Fault{Code: "SlowDown"})},
@@ -157,6 +157,14 @@ func (v *victim) pause(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	}
+}
+
+// last lets a fault last for a second, but not longer than the command.
+func (v *victim) last(ctx context.Context) error {
+	if err := v.pause(ctx, time.Second); !errors.Is(err, errLate) {
+		return err
+	}
+	return nil
 }
 
 // jump moves what the ledger has recorded by an hour, which is what a jump of the
