@@ -61,6 +61,8 @@ func TestNull(t *testing.T) {
 		{"number: blanks are NULL without trim", with(numericColumn, func(c *Column) { c.Trim = &off }), quoted("  "), `\N`},
 		{"number: blanks around", numericColumn, quoted("  29.0"), "29.0"},
 		{"number: null_if after trimming", with(numericColumn, null("9999.9", "-")), quoted(" 9999.9"), `\N`},
+		{"number: null_if after trimming much", with(numericColumn, null("9999.9", "-")), quoted("    9999.9"), `\N`},
+		{"number: null_if after trimming much, float", with(floatColumn, null("9999.9")), quoted("    9999.9"), `\N`},
 		{"number: null_if itself is trimmed", with(numericColumn, null(" 9999.9")), quoted("9999.9"), `\N`},
 		{"number: second null_if", with(numericColumn, null("9999.9", "-")), bare("-"), `\N`},
 		{"number: null_if is text", with(numericColumn, null("9999.9")), bare("9999.90"), "9999.90"},
@@ -87,12 +89,14 @@ func TestNull(t *testing.T) {
 			if enc, err = NewEncoder(Binary, []Column{test.column}); err != nil {
 				t.Fatal(err)
 			}
-			got, err = enc.Append(nil, []bucketload.Field{test.field})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if null := int32(binary.BigEndian.Uint32(got[2:])) == -1; null != (test.want == `\N`) {
-				t.Errorf("binary: %x", got)
+			for _, room := range []int{0, 64} { // with room, the quick ways are tried
+				got, err = enc.Append(make([]byte, 0, room), []bucketload.Field{{Bytes: append(make([]byte, 0, room), test.field.Bytes...), Quoted: test.field.Quoted}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if null := int32(binary.BigEndian.Uint32(got[2:])) == -1; null != (test.want == `\N`) {
+					t.Errorf("binary, room for %d: %x", room, got)
+				}
 			}
 		})
 	}

@@ -164,6 +164,9 @@ func (c *column) figure(field []byte) figure {
 		}
 		return readFigure(w)
 	case n <= 2*wordSize && cap(field) >= wordSize:
+		if len(c.nullWords) > 0 && field[0] == ' ' {
+			return figure{} // blanks may make a value that long that means NULL
+		}
 		return longFigure(field)
 	}
 	return figure{}

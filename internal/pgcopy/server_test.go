@@ -252,12 +252,22 @@ func load(t testing.TB, conn *pgx.Conn, format Format, column Column, rows [][]b
 	return got
 }
 
+// encodeOne encodes a value, with and without room for the quick ways, which
+// must give the same.
 func encodeOne(format Format, column Column, value string) ([]byte, error) {
 	enc, err := NewEncoder(format, []Column{column})
 	if err != nil {
 		return nil, err
 	}
-	return enc.Append(nil, []bucketload.Field{{Bytes: []byte(value), Quoted: true}})
+	row := func(room int) []bucketload.Field {
+		return []bucketload.Field{{Bytes: append(make([]byte, 0, len(value)+room), value...), Quoted: true}}
+	}
+	slow, err := enc.Append(nil, row(0))
+	quick, unlike := enc.Append(make([]byte, 0, 64), row(16)) // where the quick ways have room
+	if !bytes.Equal(slow, quick) || (err == nil) != (unlike == nil) {
+		return quick, fmt.Errorf("%q is %x (%v), and where there is room %x (%v)", value, slow, err, quick, unlike)
+	}
+	return slow, err
 }
 
 // describe asks Postgres for a type's OID and modifier.
