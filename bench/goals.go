@@ -71,6 +71,11 @@ func client(s Sample) float64 { return s.Client }
 func server(s Sample) float64 { return s.Server }
 func total(s Sample) float64  { return s.Client + s.Server }
 
+// analyzed is a figure with the ANALYZE that the load has left out.
+func analyzed(of figure) figure {
+	return func(s Sample) float64 { return of(s) + s.Analyze }
+}
+
 // ratio compares a figure of two cases, which one run must have measured.
 func ratio(of figure, this, that string) func(*Results) (float64, bool) {
 	return func(r *Results) (float64, bool) {
@@ -94,15 +99,21 @@ var goals = []goal{
 	{"WAL against psql, numeric: difference", 5, " %", walDifference("numeric")},
 	{"total CPU against psql, float8", 0.80, "", ratio(total, oneByOne, "psql float8 one.csv 1")},
 	{"total CPU against psql, numeric", 0.90, "", ratio(total, "bucketload numeric files 1", "psql numeric one.csv 1")},
+	{"database CPU against psql and its ANALYZE, float8", 0.65, "", ratio(analyzed(server), oneByOne, "psql float8 one.csv 1")},
+	{"database CPU against psql and its ANALYZE, numeric", 0.75, "", ratio(analyzed(server), "bucketload numeric files 1", "psql numeric one.csv 1")},
+	{"total CPU against psql and its ANALYZE, float8", 0.80, "", ratio(analyzed(total), oneByOne, "psql float8 one.csv 1")},
+	{"total CPU against psql and its ANALYZE, numeric", 0.90, "", ratio(analyzed(total), "bucketload numeric files 1", "psql numeric one.csv 1")},
 	{"wall, 2 connections, from a directory, against the best peer, float8", 0.80, "", againstBest},
 	{"database CPU against the replayed stream, float8", 1.10, "", ratio(server, oneByOne, "floor float8 files 1")},
 	{"database CPU against the replayed stream, numeric", 1.10, "", ratio(server, "bucketload numeric files 1", "floor numeric files 1")},
+	{"database CPU against the replayed stream and its ANALYZE, float8", 1.10, "", ratio(analyzed(server), oneByOne, "floor float8 files 1")},
 	{"database CPU against psql, taxi", 0.65, "", ratio(server, "bucketload taxi one.csv 1", "psql taxi one.csv 1")},
 	{"total CPU against psql, taxi", 0.80, "", ratio(total, "bucketload taxi one.csv 1", "psql taxi one.csv 1")},
 	{"database CPU against the replayed stream, taxi", 1.10, "", ratio(server, "bucketload taxi one.csv 1", "floor taxi one.csv 1")},
 	{"client CPU against the database's, float8", 0.50, "", clientShare("float8")},
 	{"client CPU against the database's, numeric", 0.50, "", clientShare("numeric")},
 	{"total CPU against psql, all text", 1.10, "", ratio(total, "bucketload text files 1", "psql text one.csv 1")},
+	{"total CPU against psql and its ANALYZE, all text", 1.10, "", ratio(analyzed(total), "bucketload text files 1", "psql text one.csv 1")},
 	{"total CPU, S3 against directory, one big object", 1.15, "", ratio(total, oneCSV+" s3", oneCSV)},
 	{"total CPU, S3 against directory, all objects", 1.35, "", ratio(total, oneByOne+" s3", oneByOne)},
 	{"wall, S3 with 30 ms for each request against 0 ms, 2 connections", 1.30, "",

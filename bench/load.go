@@ -104,7 +104,13 @@ func (b *bench) load(ctx context.Context, c loadCase) (s Sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	return s, w.check(ctx, conn)
+	if err := w.check(ctx, conn); err != nil || p.analyzes {
+		return s, err
+	}
+	before := treeTime(b.pg.PID())
+	_, err = conn.Exec(ctx, "ANALYZE "+target)
+	s.Analyze = treeTime(b.pg.PID()) - before
+	return s, err
 }
 
 // check compares the table with what is known of the files.

@@ -21,10 +21,13 @@ type Sample struct {
 	Wall   float64 `json:"wall"`   // seconds
 	Client float64 `json:"client"` // CPU seconds, user and system, of the loading processes
 	Server float64 `json:"server"` // CPU seconds of Postgres: all its processes, also those that have ended
-	S3     float64 `json:"s3"`     // CPU seconds of the S3 server
-	WAL    float64 `json:"wal"`    // bytes
-	Memory float64 `json:"memory"` // bytes, the loading processes' largest resident sets
-	Others float64 `json:"others"` // CPU seconds that nothing of the bench took
+	// Analyze is what an ANALYZE afterwards takes of Postgres, where the program leaves
+	// that to the server: it is not in Server.
+	Analyze float64 `json:"analyze,omitempty"`
+	S3      float64 `json:"s3"`     // CPU seconds of the S3 server
+	WAL     float64 `json:"wal"`    // bytes
+	Memory  float64 `json:"memory"` // bytes, the loading processes' largest resident sets
+	Others  float64 `json:"others"` // CPU seconds that nothing of the bench took
 }
 
 func (s Sample) String() string {

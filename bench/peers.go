@@ -26,6 +26,7 @@ type loading struct {
 // peer is a program that loads, bucketload too.
 type peer struct {
 	makesTable bool // the others find it
+	analyzes   bool // the others leave that to the server
 	commands   func(context.Context, loading) ([]*exec.Cmd, error)
 }
 
@@ -37,7 +38,7 @@ func one(command func(context.Context, loading) *exec.Cmd) func(context.Context,
 // peers are by program. Those that are installed have their best setting: where
 // a program can be told the types, or to use COPY, it is.
 var peers = map[string]peer{
-	"bucketload": {makesTable: true, commands: bucketload},
+	"bucketload": {makesTable: true, analyzes: true, commands: bucketload},
 	"psql":       {commands: psql},
 	"server": {commands: one(func(ctx context.Context, l loading) *exec.Cmd {
 		return psqlCommand(ctx, l, "COPY "+target+" FROM '"+l.from+"' "+l.work.csvOptions())

@@ -200,13 +200,14 @@ func (m Measured) median() Sample {
 		return (all[(n-1)/2] + all[n/2]) / 2
 	}
 	return Sample{
-		Wall:   of(func(s Sample) float64 { return s.Wall }),
-		Client: of(func(s Sample) float64 { return s.Client }),
-		Server: of(func(s Sample) float64 { return s.Server }),
-		S3:     of(func(s Sample) float64 { return s.S3 }),
-		WAL:    of(func(s Sample) float64 { return s.WAL }),
-		Memory: of(func(s Sample) float64 { return s.Memory }),
-		Others: of(func(s Sample) float64 { return s.Others }),
+		Wall:    of(func(s Sample) float64 { return s.Wall }),
+		Client:  of(func(s Sample) float64 { return s.Client }),
+		Server:  of(func(s Sample) float64 { return s.Server }),
+		Analyze: of(func(s Sample) float64 { return s.Analyze }),
+		S3:      of(func(s Sample) float64 { return s.S3 }),
+		WAL:     of(func(s Sample) float64 { return s.WAL }),
+		Memory:  of(func(s Sample) float64 { return s.Memory }),
+		Others:  of(func(s Sample) float64 { return s.Others }),
 	}
 }
 
