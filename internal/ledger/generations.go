@@ -170,9 +170,10 @@ func ForgetBackup(ctx context.Context, tx pgx.Tx, backup bucketload.TableName) e
 
 // BeginRollback records in the ledger, first of all in the transaction of a
 // rollback, that it takes place: no run of the table can begin meanwhile. An
-// error where one is running.
+// error where one is running. A process that is silent for a minute within tx
+// loses it.
 func BeginRollback(ctx context.Context, tx pgx.Tx, id string, load *bucketload.Load) error {
-	if _, err := tx.Exec(ctx, readCommitted); err != nil {
+	if _, err := tx.Exec(ctx, readCommitted+"; "+attended); err != nil {
 		return bucketload.DatabaseError("rollback", err)
 	}
 	definition, err := json.Marshal(load)

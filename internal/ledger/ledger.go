@@ -245,10 +245,15 @@ func fenced(run string) error {
 // the wait would not show it.
 const readCommitted = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED`
 
+// attended ends a transaction whose process says nothing for a minute, as one
+// that is frozen: others wait for what it has locked.
+const attended = `SET LOCAL idle_in_transaction_session_timeout = '1min'`
+
 // Settle waits, at the beginning of tx, until no copy of the run is in flight,
-// and keeps new ones out until tx ends. Enter another state first.
+// and keeps new ones out until tx ends. Enter another state first. A process that
+// is silent for a minute within tx loses it.
 func Settle(ctx context.Context, tx pgx.Tx, run string) error {
-	if _, err := tx.Exec(ctx, readCommitted); err != nil {
+	if _, err := tx.Exec(ctx, readCommitted+"; "+attended); err != nil {
 		return bucketload.DatabaseError("ledger", err)
 	}
 	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(`+copyKey+`)`, run)

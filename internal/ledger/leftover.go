@@ -20,8 +20,8 @@ func (l *Ledger) Outdated(ctx context.Context, table bucketload.TableName, by st
 		WHERE k.id = $3 AND (k.status = 'running' OR k.published_at IS NOT NULL)
 		  AND r.table_schema = $1 AND r.table_name = $2 AND r.id <> $3 AND r.status <> 'running' AND r.staging
 		  AND coalesce(r.resumed_at, r.started_at) < coalesce(k.published_at, 'infinity')
-		  AND r.published_at IS NULL AND to_regclass('dataimport.r_' || r.id) IS NOT NULL
-		ORDER BY NOT r.load ? 'limit_files', coalesce(r.resumed_at, r.started_at), r.id`, table.Schema, table.Name, by)
+		  AND to_regclass('dataimport.r_' || r.id) IS NOT NULL
+		ORDER BY r.published_at IS NULL, NOT r.load ? 'limit_files', coalesce(r.resumed_at, r.started_at), r.id`, table.Schema, table.Name, by)
 	if err != nil {
 		return nil, bucketload.DatabaseError("ledger", err)
 	}
@@ -37,8 +37,9 @@ type Leftover struct {
 	Bytes   int64             `json:"bytes"`   // on disk, with its indexes
 	Status  bucketload.Status `json:"status"`
 	EndedAt *time.Time        `json:"ended_at"`
-	Useless bool              `json:"useless"` // nobody can go on with the run, or wants to
+	Useless bool              `json:"useless"` // nobody can go on with the run, or somebody has given it up
 	Dropped bool              `json:"dropped"`
+	Kept    string            `json:"kept,omitempty"` // why it was not dropped
 }
 
 // Bury marks every running run that nobody conducts failed, ends what is left of

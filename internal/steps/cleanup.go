@@ -62,14 +62,19 @@ func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool) 
 		if !o.Useless || dry {
 			continue
 		}
-		if o.Dropped, err = s.discard(ctx, o.Run); err != nil {
+		if o.Dropped, o.Kept, err = s.discard(ctx, o.Run); err != nil {
 			return left, during("gc", err)
 		}
 	}
 	return left, nil
 }
 
-// discard drops an ended run's staging table.
-func (s *Steps) discard(ctx context.Context, run string) (dropped bool, err error) {
-	return s.Ledger.Discard(ctx, run, func(tx pgx.Tx) error { return table.DropStaging(ctx, tx, run) })
+// discard drops an ended run's staging table. kept says why that stays, where
+// the run is not running again.
+func (s *Steps) discard(ctx context.Context, run string) (dropped bool, kept string, err error) {
+	dropped, err = s.Ledger.Discard(ctx, run, func(tx pgx.Tx) (err error) {
+		kept, err = table.DropStaging(ctx, tx, run)
+		return err
+	})
+	return dropped && kept == "", kept, err
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
@@ -50,6 +52,9 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 		if err != nil || len(files) == 0 {
 			return err
 		}
+		if err := table.WaitAtMost(ctx, tx, s.lockWait); err != nil {
+			return err
+		}
 		b := &batchCopy{steps: s, def: d, tx: tx, read: &read}
 		load := b.streams
 		if d.load.Loader == bucketload.LoaderAWSS3 {
@@ -81,7 +86,13 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 	})
 	if err != nil {
 		s.Progress.Bytes.Add(-read)
-		if errors.Is(err, ledger.ErrBusy) {
+		pg, ok := errors.AsType[*pgconn.PgError](err)
+		switch {
+		case ok && pg.Code == "55P03": // lock_not_available
+			blockers, _ := table.Writers(ctx, s.Pool, d.target(in.Run))
+			e := waiting{op: "copy", what: d.target(in.Run).String(), again: "bucketload redrive " + in.Run}.over(blockers, err)
+			e.Transient, err = true, e
+		case errors.Is(err, ledger.ErrBusy):
 			err = &bucketload.Error{Op: "copy", Code: bucketload.CodeConflict, Transient: true, Err: err,
 				Message: fmt.Sprintf("batch %d of run %s", in.Batch, in.Run), Hint: "go on once it has ended: bucketload redrive " + in.Run}
 		}
@@ -96,6 +107,10 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 	}
 	return out, err
 }
+
+// lockTimeout is how long the rows of a copy wait for others who have locked the
+// table, or have not committed rows with the same keys.
+const lockTimeout = time.Minute
 
 // batchCopy copies the files of one batch within its transaction.
 type batchCopy struct {

@@ -83,24 +83,47 @@ func (s *Steps) Build(ctx context.Context, try ledger.Try, step int) (err error)
 	if err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		// Of two calls at once, one given up and its retry, the second waits.
-		if err := ledger.Settle(ctx, tx, try.Run); err != nil {
-			return err
-		}
-		var steps []table.Step
-		built, _, err := s.Ledger.Build(ctx, try.Run, &steps)
-		if err != nil || step < built {
-			return err
-		}
-		if step != built || step >= len(steps) {
-			return &bucketload.Error{Code: bucketload.CodeInternal, Message: fmt.Sprintf("build step %d is not the next: %d of %d are done", step, built, len(steps))}
-		}
-		if err := s.build(ctx, tx, r, steps[step]); err != nil {
-			return err
-		}
-		return ledger.Built(ctx, tx, try.Run, step+1)
+	return s.patiently(ctx, s.waitToBuild(ctx, r), func() error {
+		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return s.buildOnce(ctx, tx, r, step) })
 	})
+}
+
+// buildOnce runs a build step in tx with its record.
+func (s *Steps) buildOnce(ctx context.Context, tx pgx.Tx, r *ledger.Run, step int) error {
+	run := *r.ID
+	// Of two calls at once, one given up and its retry, the second waits.
+	if err := ledger.Settle(ctx, tx, run); err != nil {
+		return err
+	}
+	var steps []table.Step
+	built, _, err := s.Ledger.Build(ctx, run, &steps)
+	if err != nil || step < built {
+		return err
+	}
+	if step != built || step >= len(steps) {
+		return &bucketload.Error{Code: bucketload.CodeInternal, Message: fmt.Sprintf("build step %d is not the next: %d of %d are done", step, built, len(steps))}
+	}
+	if err := s.build(ctx, tx, r, steps[step]); err != nil {
+		return err
+	}
+	return ledger.Built(ctx, tx, run, step+1)
+}
+
+// waitToBuild is waiting for staging, which somebody may be looking at, and for
+// those who write what its foreign keys are to refer to.
+func (s *Steps) waitToBuild(ctx context.Context, r *ledger.Run) waiting {
+	staging := bucketload.StagingTable(*r.ID)
+	return waiting{"finish", staging.String(), "bucketload redrive " + *r.ID, func() ([]string, error) {
+		readers, err := table.Blockers(ctx, s.Pool, staging)
+		if err != nil || len(readers) > 0 {
+			return readers, err
+		}
+		referred, err := table.Referred(ctx, s.Pool, r.Load.Table)
+		if err != nil {
+			return nil, err
+		}
+		return table.Writers(ctx, s.Pool, referred...)
+	}}
 }
 
 // Analyze gives the planner statistics of the staging table.

@@ -40,7 +40,7 @@ func (s *Steps) Rollback(ctx context.Context, load *bucketload.Load, to string) 
 	of := *load
 	of.Mode = bucketload.ModeRollback
 	did := &RolledBack{ID: bucketload.NewRunID(time.Now()), Table: load.Table.String(), Lost: []string{}}
-	err = s.patiently(ctx, load.Table, "bucketload rollback "+load.Key, func() error {
+	err = s.patiently(ctx, s.wait(ctx, load, "bucketload rollback "+load.Key), func() error {
 		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return s.rollback(ctx, tx, &of, to, did) })
 	})
 	if err != nil && ctx.Err() == nil {
@@ -69,6 +69,9 @@ func (s *Steps) rollback(ctx context.Context, tx pgx.Tx, load *bucketload.Load, 
 	}
 	from := table.Backup{Name: coming.Name}
 	if err := json.Unmarshal(coming.Names, &from.Names); err != nil {
+		return err
+	}
+	if err := table.WaitAtMost(ctx, tx, load.LockTimeout); err != nil {
 		return err
 	}
 	if err := table.CheckReferences(ctx, tx, load, coming.Name); err != nil {

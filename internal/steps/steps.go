@@ -27,6 +27,7 @@ type Steps struct {
 	Progress Progress
 
 	patience  time.Duration // settleTimeout, but in tests
+	lockWait  time.Duration // lockTimeout, but in tests
 	partBytes int64         // partBytes, but in tests
 
 	mu     sync.Mutex
@@ -36,7 +37,7 @@ type Steps struct {
 
 // New gives the steps over the database that pool connects to.
 func New(pool *pgxpool.Pool, log *slog.Logger) *Steps {
-	return &Steps{Pool: pool, Ledger: ledger.New(pool), Log: log, patience: settleTimeout, partBytes: partBytes,
+	return &Steps{Pool: pool, Ledger: ledger.New(pool), Log: log, patience: settleTimeout, lockWait: lockTimeout, partBytes: partBytes,
 		stores: map[bucketload.S3]*source.Store{}, runs: map[string]*definition{}}
 }
 

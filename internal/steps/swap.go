@@ -40,19 +40,21 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 	if err != nil {
 		return nil, err
 	}
-	if r.Status == bucketload.StatusSucceeded || r.Status == bucketload.StatusPartial {
+	done := func(r *ledger.Run) (*ledger.Run, error) {
 		s.validate(ctx, r.Load.Table, r.Load.LockTimeout)
 		s.deleteSources(ctx, r.Load.Table)
-		return r, nil // the reply to an earlier call was lost
+		return s.Ledger.Run(ctx, try.Run)
 	}
-	if err := s.enter(ctx, try, ledger.StateSwap); err != nil {
-		return nil, err
+	if r.Status == bucketload.StatusSucceeded || r.Status == bucketload.StatusPartial {
+		return done(r) // the reply to an earlier call was lost
 	}
+	err = s.enter(ctx, try, ledger.StateSwap)
 	status := bucketload.StatusSucceeded
 	if r.Files.Failed > 0 || r.Rows.Rejected > 0 {
 		status = bucketload.StatusPartial
 	}
 	switch {
+	case err != nil:
 	case r.Load.LimitFiles > 0:
 		err = s.Ledger.End(ctx, try, status, nil)
 	case !r.Staging:
@@ -60,14 +62,15 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 			return ledger.Publish(ctx, tx, try.Run, r.Load.Table, ledger.Publication{Status: status})
 		})
 	default:
-		if err = s.check(ctx, r); err == nil && !r.Load.InPlace && !r.Merges {
-			err = table.CheckReferences(ctx, s.Pool, r.Load, bucketload.StagingTable(try.Run))
-		}
-		if err == nil {
+		if err = s.check(ctx, r); err == nil {
 			err = s.swap(ctx, r, status)
 		}
 	}
 	if err != nil {
+		// Another call may have been faster, or the reply to the commit was lost.
+		if r, lookErr := s.Ledger.Run(ctx, try.Run); lookErr == nil && r.Published {
+			return done(r)
+		}
 		return nil, err
 	}
 	if r.Load.LimitFiles == 0 {
@@ -85,33 +88,85 @@ func (s *Steps) swap(ctx context.Context, r *ledger.Run, status bucketload.Statu
 		return err
 	}
 	s.validate(ctx, load.Table, load.LockTimeout) // what a swap before it could not
-	err := s.patiently(ctx, load.Table, "bucketload redrive "+run, func() error { return s.swapOnce(ctx, r, status, steps) })
+	w := s.wait(ctx, load, "bucketload redrive "+run, bucketload.StagingTable(run))
+	if !load.InPlace && !r.Merges {
+		if err := s.patiently(ctx, w, func() error {
+			return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+				if err := table.WaitAtMost(ctx, tx, load.LockTimeout); err != nil {
+					return err
+				}
+				return table.CheckReferences(ctx, tx, load, bucketload.StagingTable(run))
+			})
+		}); err != nil {
+			return err
+		}
+	}
+	err := s.patiently(ctx, w, func() error { return s.swapOnce(ctx, r, status, steps) })
 	if err == nil {
 		s.validate(ctx, load.Table, load.LockTimeout)
 	}
 	return err
 }
 
+// waiting is what is said while something waits for locks that others hold.
+type waiting struct {
+	op       string
+	what     string                   // they keep locked, or what it needs
+	again    string                   // to type once they are gone
+	blockers func() ([]string, error) // who they are
+}
+
+// wait is waiting for the load's table, all that follows it through a swap, the
+// backups, and the table that comes in.
+func (s *Steps) wait(ctx context.Context, load *bucketload.Load, again string, in ...bucketload.TableName) waiting {
+	return waiting{"swap", load.Table.String(), again, func() ([]string, error) {
+		names := append(in, load.Table)
+		generations, err := ledger.Generations(ctx, s.Pool, load.Table)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range generations {
+			names = append(names, g.Name)
+		}
+		return table.Blockers(ctx, s.Pool, names...)
+	}}
+}
+
 // patiently does something until nobody else holds a lock that it wants.
-func (s *Steps) patiently(ctx context.Context, name bucketload.TableName, again string, do func() error) error {
+func (s *Steps) patiently(ctx context.Context, w waiting, do func() error) error {
 	delay := swapInterval
 	for attempt := 1; ; attempt++ {
 		err := do()
 		if !locked(err) {
 			return err
 		}
-		blockers, _ := table.Blockers(ctx, s.Pool, name)
+		blockers, _ := w.blockers()
 		if attempt == swapAttempts {
-			return &bucketload.Error{Op: "swap", Code: bucketload.CodeDatabase, Err: err,
-				Message: fmt.Sprintf("others keep %s locked: %s", name, strings.Join(blockers, ", ")),
-				Hint:    "end them (SELECT pg_terminate_backend(PID)), then: " + again}
+			return w.over(blockers, err)
 		}
-		s.Log.Warn("the swap waits for others to release the live table", "table", name.String(), "attempt", attempt, "blocked_by", blockers)
+		s.Log.Warn("others hold a lock that is waited for", "table", w.what, "attempt", attempt, "blocked_by", blockers)
 		if err := sleep(ctx, rand.N(delay)+delay/2); err != nil {
 			return err
 		}
 		delay = min(2*delay, swapMaxDelay)
 	}
+}
+
+// over is the error of one that has waited long enough.
+func (w waiting) over(blockers []string, err error) *bucketload.Error {
+	return &bucketload.Error{Op: w.op, Code: bucketload.CodeDatabase, Err: err,
+		Message: strings.TrimSuffix("others keep "+w.what+" locked: "+strings.Join(blockers, ", "), ": "),
+		Hint:    "end them (SELECT pg_terminate_backend(PID)), then: " + w.again}
+}
+
+// settle begins a transaction that publishes the run; done says that another call
+// has, which it has waited for.
+func (s *Steps) settle(ctx context.Context, tx pgx.Tx, run string) (done bool, err error) {
+	if err := ledger.Settle(ctx, tx, run); err != nil {
+		return false, err
+	}
+	r, err := s.Ledger.Run(ctx, run)
+	return err == nil && r.Published, err
 }
 
 func (s *Steps) swapOnce(ctx context.Context, r *ledger.Run, status bucketload.Status, steps []table.Step) error {
@@ -129,7 +184,7 @@ func (s *Steps) swapOnce(ctx context.Context, r *ledger.Run, status bucketload.S
 		}
 	}
 	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		if err := ledger.Settle(ctx, tx, run); err != nil {
+		if done, err := s.settle(ctx, tx, run); err != nil || done {
 			return err
 		}
 		if err := ledger.SwapAlone(ctx, tx); err != nil {
@@ -155,8 +210,8 @@ func (s *Steps) swapOnce(ctx context.Context, r *ledger.Run, status bucketload.S
 	})
 }
 
-// change puts the run's rows into the live table, and ends the run, in one
-// transaction.
+// change puts the run's rows into the live table, drops staging, and ends the
+// run, in one transaction.
 func (s *Steps) change(ctx context.Context, run string, load *bucketload.Load, status bucketload.Status,
 	rows func(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, filled []string) error) error {
 	d, err := s.definition(ctx, run)
@@ -164,11 +219,18 @@ func (s *Steps) change(ctx context.Context, run string, load *bucketload.Load, s
 		return err
 	}
 	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		if err := ledger.Settle(ctx, tx, run); err != nil {
+		if done, err := s.settle(ctx, tx, run); err != nil || done {
 			return err
 		}
 		if err := rows(ctx, tx, load, run, d.layout.filled()); err != nil {
 			return err
+		}
+		kept, err := table.DropStaging(ctx, tx, run)
+		if err != nil {
+			return err
+		}
+		if kept != "" {
+			s.keeps(run, kept)
 		}
 		return ledger.Publish(ctx, tx, run, load.Table, ledger.Publication{Status: status})
 	})
@@ -199,7 +261,11 @@ func (s *Steps) validate(ctx context.Context, name bucketload.TableName, patienc
 				break
 			}
 			if !locked(err) || attempt == validateAttempts || sleep(ctx, rand.N(delay)+delay/2) != nil {
-				s.Log.Warn("a foreign key to the new table is not validated; new rows it does judge", "to validate it", u.Statement, "error", err)
+				detail := ""
+				if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+					detail = pg.Detail
+				}
+				s.Log.Warn("a foreign key to the new table is not validated; new rows it does judge", "to validate it", u.Statement, "error", err, "detail", detail)
 				break
 			}
 			delay = min(2*delay, swapMaxDelay)
@@ -332,12 +398,20 @@ func (s *Steps) backup(ctx context.Context, q table.Queryer, load *bucketload.Lo
 func (s *Steps) sweep(ctx context.Context, run string, load *bucketload.Load, spare int) {
 	outdated, err := s.Ledger.Outdated(ctx, load.Table, run)
 	for _, old := range outdated[:max(0, len(outdated)-spare)] {
-		_, dropErr := s.discard(ctx, old)
+		_, kept, dropErr := s.discard(ctx, old)
+		if kept != "" {
+			s.keeps(old, kept)
+		}
 		err = errors.Join(err, dropErr)
 	}
 	if err != nil {
 		s.Log.Warn("staging tables of earlier runs are still there", "error", err)
 	}
+}
+
+// keeps says why a run's staging table is still there.
+func (s *Steps) keeps(run, why string) {
+	s.Log.Warn("the staging table of a run is kept: "+why, "table", bucketload.StagingTable(run).String(), "to drop it", "bucketload gc")
 }
 
 // sleep waits for d or for ctx.

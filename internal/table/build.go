@@ -26,6 +26,7 @@ type Step struct {
 	Name       string   `json:"name,omitempty"`
 	Final      string   `json:"final,omitempty"`
 	Columns    []string `json:"columns,omitempty"` // that it needs
+	Refers     bool     `json:"refers,omitempty"`  // it has the foreign key of that name judge the rows
 }
 
 // Steps gives the statements that finish the run's staging table, in order:
@@ -144,6 +145,7 @@ type part struct {
 	IndexNote  string   // the comment on a constraint's index, as an SQL literal
 	Clustered  bool     // CLUSTER goes by it
 	Replica    bool     // it is the replica identity
+	Foreign    bool     // a foreign key whose rows have been judged
 }
 
 // key says what the part is, for people and to find it again.
@@ -160,7 +162,7 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 				FROM unnest(i.reloptions) o WHERE contype <> 'x'), ''),
 			coalesce((SELECT spcname FROM pg_tablespace WHERE oid = i.reltablespace), ''),
 			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''),
-			coalesce(x.indisclustered, false), coalesce(x.indisreplident, false)
+			coalesce(x.indisclustered, false), coalesce(x.indisreplident, false), contype = 'f' AND convalidated
 		FROM pg_constraint c LEFT JOIN pg_index x ON x.indexrelid = conindid AND x.indrelid = conrelid LEFT JOIN pg_class i ON i.oid = x.indexrelid
 		WHERE conrelid = $1 AND contype IN ('p', 'u', 'x', 'c', 'f') AND confrelid <> conrelid -- its own keys follow in the swap
 		UNION ALL
@@ -171,7 +173,7 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 			WHERE d.classid = 'pg_class'::regclass AND d.objid = i.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
 			ORDER BY attnum),
 			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''), '',
-			coalesce((SELECT spcname FROM pg_tablespace WHERE oid = i.reltablespace), ''), '', x.indisclustered, x.indisreplident
+			coalesce((SELECT spcname FROM pg_tablespace WHERE oid = i.reltablespace), ''), '', x.indisclustered, x.indisreplident, false
 		FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 		WHERE x.indrelid = $1 AND x.indisvalid AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.oid AND c.conrelid = $1)
 		UNION ALL
@@ -181,7 +183,7 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 			WHERE d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
 			ORDER BY attnum),
 			coalesce(quote_literal(obj_description(s.oid, 'pg_statistic_ext')), ''),
-			CASE WHEN s.stxstattarget >= 0 THEN 'SET STATISTICS ' || s.stxstattarget ELSE '' END, '', '', false, false
+			CASE WHEN s.stxstattarget >= 0 THEN 'SET STATISTICS ' || s.stxstattarget ELSE '' END, '', '', false, false, false
 		FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE s.stxrelid = $1
 		ORDER BY 1, 2`, oid)
 	if err != nil {
@@ -196,7 +198,9 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 func carriedPrefix(run string) string { return "c_" + run + "_" }
 
 // carried gives the steps that make on staging what the live table has. A
-// primary key of the load's own takes the place of the live one.
+// primary key of the load's own takes the place of the live one. A foreign key is
+// added without a look at the rows, which have a step of their own: writers of the
+// table that it refers to wait for the one and go on during the other.
 func carried(ctx context.Context, q Queryer, oid uint32, load *bucketload.Load, run string) ([]Step, error) {
 	all, err := parts(ctx, q, oid)
 	if err != nil {
@@ -219,6 +223,9 @@ func carried(ctx context.Context, q Queryer, oid uint32, load *bucketload.Load, 
 		switch p.Kind {
 		case "constraint":
 			s.SQL = "ALTER TABLE " + t + " ADD CONSTRAINT " + name + " " + p.Definition
+			if p.Foreign {
+				s.SQL += " NOT VALID"
+			}
 			commented = name + " ON " + t
 		case "index":
 			s.SQL = "CREATE " + p.Unique + "INDEX " + name + " ON " + t + " " + p.Definition
@@ -248,6 +255,9 @@ func carried(ctx context.Context, q Queryer, oid uint32, load *bucketload.Load, 
 			s.SQL += ";\nCOMMENT ON " + strings.ToUpper(p.Kind) + " " + commented + " IS " + p.Comment
 		}
 		steps = append(steps, s)
+		if p.Foreign {
+			steps = append(steps, Step{Key: "validation of the " + p.key(), Name: s.Name, Refers: true, SQL: "ALTER TABLE " + t + " VALIDATE CONSTRAINT " + name})
+		}
 	}
 	return steps, nil
 }
@@ -267,6 +277,19 @@ func Build(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, st
 		}
 		if (load.InPlace || load.Mode.Merges()) && len(Lost([]Step{step}, columns)) > 0 {
 			return nil // the live table, which keeps the column, judges by itself
+		}
+	}
+	if step.Refers {
+		var there bool // it is not where the load has made the same by itself
+		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = $1::text::regclass AND conname = $2)`,
+			Quote(bucketload.StagingTable(run)), step.Name).Scan(&there)
+		if err != nil || !there {
+			return bucketload.DatabaseError("finish", err)
+		}
+	}
+	if step.Key != "before_swap_sql" { // which waits as it says
+		if err := WaitAtMost(ctx, tx, load.LockTimeout); err != nil {
+			return err
 		}
 	}
 	_, err := tx.Exec(ctx, step.SQL)

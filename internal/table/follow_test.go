@@ -67,7 +67,9 @@ func testReferences(t *testing.T, d *db) {
 		if err := r.prepare(); err != nil {
 			t.Fatal(err)
 		}
-		err := table.CheckReferences(t.Context(), d.Conn, load, bucketload.StagingTable(r.id))
+		err := r.tx(func(tx pgx.Tx) error {
+			return table.CheckReferences(t.Context(), tx, load, bucketload.StagingTable(r.id))
+		})
 		if test.want != "" {
 			refused(t, err, bucketload.CodeCheck, test.want, "lacks")
 			continue

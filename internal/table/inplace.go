@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -85,7 +84,7 @@ func noCascade(ctx context.Context, q Queryer, load *bucketload.Load, live *Live
 // others are of no use to rows that only pass through.
 func (s Step) judges() bool {
 	switch {
-	case strings.HasPrefix(s.Key, "statistics"), strings.HasPrefix(s.Definition, "FOREIGN KEY "):
+	case s.Refers, strings.HasPrefix(s.Key, "statistics"), strings.HasPrefix(s.Definition, "FOREIGN KEY "):
 		return false
 	case strings.HasPrefix(s.Key, "index"):
 		return strings.Contains(s.SQL, "CREATE UNIQUE INDEX ")
@@ -94,8 +93,8 @@ func (s Step) judges() bool {
 }
 
 // ReplaceRows puts the rows of the run's staging table in the place of those
-// of the live one, inside tx and without committing, and drops staging: until
-// the commit readers see the old rows. Writers wait for it. Triggers, foreign
+// of the live one, inside tx and without committing: until the commit readers
+// see the old rows. Writers wait for it. Triggers, foreign
 // keys and identities work as in any DELETE and INSERT; deferrable constraints
 // are judged at the commit. filled are the columns that the load fills: an
 // identity that it does not goes on by itself.
@@ -111,10 +110,11 @@ func ReplaceRows(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run stri
 	}
 	list := quoteAll(insertable(columns, filled))
 	insert := "INSERT INTO " + live + " (" + list + ") OVERRIDING SYSTEM VALUE SELECT " + list + " FROM " + staging
+	if err := lockRows(ctx, tx, load, columns, FitsInPlace); err != nil {
+		return err
+	}
 	for _, sql := range []string{
-		fmt.Sprintf("SET LOCAL lock_timeout = %d", max(1, load.LockTimeout/time.Millisecond)),
 		"SET LOCAL row_security = off",
-		"LOCK TABLE " + live + " IN EXCLUSIVE MODE",
 		"SET CONSTRAINTS ALL DEFERRED",
 		"DELETE FROM " + live,
 		insert,
@@ -135,7 +135,29 @@ func ReplaceRows(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run stri
 			Message: fmt.Sprintf("%s would have %d rows in the place of %d: a trigger or a rule changes what is inserted or deleted", load.Table, got, want),
 			Hint:    "look at its triggers and rules, or write replace: swap; nothing was changed"}
 	}
-	return DropStaging(ctx, tx, run)
+	return nil
+}
+
+// lockRows keeps writers out of the live table to the end of tx, and lets fits say
+// whether it is as it must be: it may have changed while the run was copying.
+func lockRows(ctx context.Context, tx pgx.Tx, load *bucketload.Load, columns []Column,
+	fits func(context.Context, Queryer, *bucketload.Load, *Live, []Column) error) error {
+	if err := WaitAtMost(ctx, tx, load.LockTimeout); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "LOCK TABLE "+Quote(load.Table)+" IN EXCLUSIVE MODE"); err != nil {
+		return bucketload.DatabaseError("swap", err)
+	}
+	live, err := Inspect(ctx, tx, load.Table)
+	if err != nil || live == nil {
+		return err
+	}
+	if err := fits(ctx, tx, load, live, columns); err != nil {
+		e := *bucketload.AsError(err)
+		e.Op = "swap"
+		return &e
+	}
+	return nil
 }
 
 // insertable gives the columns whose values are taken over from staging: an

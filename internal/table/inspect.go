@@ -183,23 +183,6 @@ func Exists(ctx context.Context, q Queryer, name bucketload.TableName) (there bo
 	return there, bucketload.DatabaseError("plan", err)
 }
 
-// Blockers gives the backends that hold a lock on the table, for people:
-// process id, user, application, state, how long the transaction has lasted,
-// and the beginning of its last query with when that began.
-func Blockers(ctx context.Context, q Queryer, name bucketload.TableName) ([]string, error) {
-	rows, err := q.Query(ctx, `
-		SELECT DISTINCT format('pid %s (%s%s, %s, for %s; since %s: %s)', a.pid, a.usename, ' with ' || nullif(a.application_name, ''), a.state,
-			date_trunc('second', clock_timestamp() - a.xact_start), to_char(a.query_start, 'HH24:MI:SS'), left(regexp_replace(a.query, '\s+', ' ', 'g'), 80))
-		FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-		WHERE l.relation = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)
-		  AND l.granted AND a.pid <> pg_backend_pid()`, name.Schema, name.Name)
-	if err != nil {
-		return nil, bucketload.DatabaseError("swap", err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return list, bucketload.DatabaseError("swap", err)
-}
-
 // MayReplace is nil where the role may swap a table in: it may create in the
 // schema, and is, or is a member of, the owner of the live table.
 func MayReplace(ctx context.Context, q Queryer, name bucketload.TableName) error {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/table"
 )
@@ -220,7 +222,7 @@ func testBuildError(t *testing.T, d *db) {
 		t.Errorf("%d rows, %v: staging keeps what it had", n, err)
 	}
 	for range 2 {
-		if err := table.DropStaging(t.Context(), d.Conn, r.id); err != nil {
+		if err := r.tx(func(tx pgx.Tx) error { _, err := table.DropStaging(t.Context(), tx, r.id); return err }); err != nil {
 			t.Error(err)
 		}
 	}

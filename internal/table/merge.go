@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -103,8 +102,7 @@ func sameKey(load *bucketload.Load) string {
 }
 
 // Merge puts the rows of the run's staging table among those of the live one,
-// inside tx and without committing, and drops staging: until the commit readers
-// see the old rows. An upsert takes the place of rows with the same key; a
+// inside tx and without committing: until the commit readers see the old rows. An upsert takes the place of rows with the same key; a
 // replace_partition deletes all rows that have the key of one that comes.
 //
 // It is an error where the live table does not take every row: a trigger or a
@@ -118,11 +116,16 @@ func Merge(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, fi
 	if err != nil {
 		return err
 	}
+	if err := WaitAtMost(ctx, tx, load.LockTimeout); err != nil {
+		return err
+	}
+	if load.Mode == bucketload.ModeReplacePartition {
+		if err := lockRows(ctx, tx, load, columns, FitsMerge); err != nil {
+			return err
+		}
+	}
 	var got int64
-	for _, sql := range slices.Concat([]string{
-		fmt.Sprintf("SET LOCAL lock_timeout = %d", max(1, load.LockTimeout/time.Millisecond)),
-		"SET LOCAL row_security = off",
-	}, MergeSQL(load, run, columns, filled)) {
+	for _, sql := range append([]string{"SET LOCAL row_security = off"}, MergeSQL(load, run, columns, filled)...) {
 		tag, err := tx.Exec(ctx, sql)
 		if err != nil {
 			return bucketload.DatabaseError("swap", fmt.Errorf("%w (in: %s)", err, sql))
@@ -140,5 +143,5 @@ func Merge(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, fi
 			Message: fmt.Sprintf("%s would have %d of the load's rows in the place of %d: a trigger or a rule changes what is inserted, updated or deleted", load.Table, got, want),
 			Hint:    "look at its triggers and rules; nothing was changed"}
 	}
-	return DropStaging(ctx, tx, run)
+	return nil
 }

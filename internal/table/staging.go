@@ -2,10 +2,12 @@ package table
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/bucketload/bucketload"
 )
@@ -102,10 +104,39 @@ func CreateStaging(ctx context.Context, tx pgx.Tx, run string, columns []Column,
 	return bucketload.DatabaseError("prepare", err)
 }
 
-// DropStaging drops the run's staging table if it is there.
-func DropStaging(ctx context.Context, q Queryer, run string) error {
-	_, err := q.Exec(ctx, "DROP TABLE IF EXISTS "+Quote(bucketload.StagingTable(run)))
-	return bucketload.DatabaseError("cleanup", err)
+// dropPatience is how long a table that is to go is waited for, in milliseconds:
+// those who come to use it wait behind, a swap holds the live table meanwhile,
+// and it can go another time.
+const dropPatience = 100
+
+// DropStaging drops the run's staging table, if it is there, as DropBackup does.
+func DropStaging(ctx context.Context, tx pgx.Tx, run string) (kept string, err error) {
+	kept, err = drop(ctx, tx, bucketload.StagingTable(run))
+	return kept, bucketload.DatabaseError("cleanup", err)
+}
+
+// DropBackup drops a backup inside tx, never by CASCADE. kept says why it stays:
+// something depends on it, or somebody is using it.
+func DropBackup(ctx context.Context, tx pgx.Tx, backup bucketload.TableName) (kept string, err error) {
+	kept, err = drop(ctx, tx, backup)
+	return kept, bucketload.DatabaseError("swap", err)
+}
+
+func drop(ctx context.Context, tx pgx.Tx, name bucketload.TableName) (kept string, err error) {
+	err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; DROP TABLE IF EXISTS %s", dropPatience, Quote(name)))
+		return err
+	})
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code {
+		case "2BP01": // dependent_objects_still_exist
+			return strings.ReplaceAll(pg.Detail, "\n", "; "), nil
+		case "55P03": // lock_not_available
+			users, err := Blockers(ctx, tx, name)
+			return strings.TrimSuffix("somebody is using it: "+strings.Join(users, ", "), ": "), err
+		}
+	}
+	return "", err
 }
 
 // CopySQL gives the COPY statement for a stream of these columns.

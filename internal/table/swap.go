@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -46,8 +44,8 @@ type Away struct {
 // takes its place with its owner, grants, comments and names, and what hangs on
 // it follows. The result is nil where there was no live table.
 //
-// Nothing is held while the first lock is waited for, at most for the load's
-// lock timeout. For each further one the wait is so short that nobody who waits
+// No lock is waited for longer than the load's lock timeout, and nothing is held
+// while the first one is waited for. For each further one the wait is so short that nobody who waits
 // for what is held already is taken for part of a deadlock.
 func Swap(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, steps []Step, away Away) (*Backup, error) {
 	s := &swap{op: "swap", tx: tx, load: load, run: run, steps: steps, in: bucketload.StagingTable(run), away: away}
@@ -85,8 +83,7 @@ type swap struct {
 
 func (s *swap) do(ctx context.Context) (*Backup, error) {
 	s.from = s.in
-	live, err := s.lock(ctx)
-	if err != nil {
+	if err := WaitAtMost(ctx, s.tx, s.load.LockTimeout); err != nil {
 		return nil, err
 	}
 	in, err := s.oid(ctx, s.in)
@@ -94,6 +91,10 @@ func (s *swap) do(ctx context.Context) (*Backup, error) {
 		return nil, &bucketload.Error{Op: s.op, Code: bucketload.CodeConflict, Message: fmt.Sprintf("the table %s is gone", s.in),
 			Hint: "load again: bucketload load " + s.load.Key}
 	}
+	if err != nil {
+		return nil, err
+	}
+	live, err := s.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -146,65 +147,6 @@ func (s *swap) unfollowed(f follower, err error) error {
 	}
 	return &bucketload.Error{Op: s.op, Code: bucketload.CodeDependents, Message: fmt.Sprintf("%s needs a key that %s lacks", f.What, s.from), Err: err,
 		Hint: "add the key to it, or drop what needs it before and make it again after"}
-}
-
-// lock takes the live table and what follows it, and looks at it once more:
-// something may have come to depend on it while the run was copying. A view is
-// taken before the table, as those who read through it do.
-func (s *swap) lock(ctx context.Context) (*Live, error) {
-	live, err := Inspect(ctx, s.tx, s.load.Table)
-	if err != nil || live == nil {
-		return nil, err
-	}
-	following, err := s.followers(ctx, live)
-	if err != nil {
-		return nil, err
-	}
-	var locks []string
-	for _, f := range following {
-		if f.Lock != "" {
-			locks = append(locks, f.Lock)
-		}
-	}
-	others := []bucketload.TableName{s.load.Table}
-	if s.away.Aside != "" {
-		others = append(others, s.away.Backup)
-	}
-	if s.back {
-		others = append(others, s.in)
-	}
-	for _, name := range others {
-		locks = append(locks, "LOCK TABLE "+Quote(name)+" IN ACCESS EXCLUSIVE MODE")
-	}
-	if err := s.take(ctx, locks); err != nil {
-		return nil, err
-	}
-	if live, err = Inspect(ctx, s.tx, s.load.Table); err != nil || live == nil {
-		return nil, err
-	}
-	if err := Refuse(s.load.Table, live.Dependents); err != nil {
-		return nil, s.unfit(err)
-	}
-	columns, err := Columns(ctx, s.tx, s.in)
-	if err != nil {
-		return nil, err
-	}
-	if err := live.Unfit(s.load.Table, columns); err != nil && len(columns) > 0 {
-		return nil, s.unfit(err)
-	}
-	if s.back {
-		return live, s.compare(ctx, live)
-	}
-	now, err := carried(ctx, s.tx, live.OID, s.load, s.run)
-	if err != nil {
-		return nil, err
-	}
-	if missing := Missing(s.steps, now); len(missing) > 0 {
-		return nil, &bucketload.Error{Op: s.op, Code: bucketload.CodeDependents,
-			Message: fmt.Sprintf("%s has changed since its new rows were made ready, which lack the %s", s.load.Table, missing[0].Key),
-			Hint:    "load again: bucketload load " + s.load.Key}
-	}
-	return live, nil
 }
 
 // unfit makes of what refuses a load what refuses a rollback.
@@ -275,64 +217,14 @@ func (s *swap) loosen(ctx context.Context, oid uint32, replaces bool) error {
 	return nil
 }
 
-// How take tries before it queues.
-const (
-	quickTries = 30                    // fewer than the 64 subtransactions that a backend shows others in its shared memory
-	quickWait  = 5                     // milliseconds for each lock
-	quickPause = 10 * time.Millisecond // between two tries, at most
-)
-
-// take runs statements that lock, without becoming part of a deadlock. While it
-// queues for the first lock, those who come for what is locked later and then for
-// the first hold the one already, and where such traffic never pauses there is
-// always one that does. So it looks for a moment at which all are free, many
-// times, and then queues. All waits behind the first come, together, to half of
-// what a waiting backend needs to find a deadlock: one that waits for us while we
-// wait for it is let through, and loses nothing.
-func (s *swap) take(ctx context.Context, locks []string) error {
-	var deadlock int64 // milliseconds
-	if err := s.tx.QueryRow(ctx, `SELECT setting::bigint FROM pg_settings WHERE name = 'deadlock_timeout'`).Scan(&deadlock); err != nil {
-		return err
-	}
-	patience := int64(max(1, s.load.LockTimeout/time.Millisecond))
-	further := min(patience, max(1, deadlock/2/int64(len(locks))))
-	wait := func(milliseconds int64) string { return fmt.Sprintf("SET LOCAL lock_timeout = %d; ", milliseconds) }
-	if len(locks) > 1 {
-		for range quickTries {
-			err := pgx.BeginFunc(ctx, s.tx, func(tx pgx.Tx) error {
-				_, err := tx.Exec(ctx, wait(quickWait)+strings.Join(locks, "; ")+"; "+wait(further))
-				return err
-			})
-			if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "55P03" { // lock_not_available
-				return err
-			}
-			time.Sleep(rand.N(quickPause))
-		}
-	}
-	return s.exec(ctx, wait(patience)+locks[0], wait(further)+strings.Join(locks[1:], "; "))
-}
-
-// followers reads what follows the live table with every name in full.
-func (s *swap) followers(ctx context.Context, live *Live) (list []follower, err error) {
-	var path string
-	if err := s.tx.QueryRow(ctx, `SELECT current_setting('search_path')`).Scan(&path); err != nil {
-		return nil, err
-	}
-	if err := s.exec(ctx, "SET LOCAL search_path = ''"); err != nil {
-		return nil, err
-	}
-	if list, err = followers(ctx, s.tx, live.OID); err != nil {
-		return nil, err
-	}
-	_, err = s.tx.Exec(ctx, `SELECT set_config('search_path', $1, true)`, path)
-	return list, err
-}
-
 // takeOff reads what follows the live table, and takes off it what cannot stay
 // on the backup.
 func (s *swap) takeOff(ctx context.Context, live *Live) ([]follower, error) {
 	following, err := s.followers(ctx, live)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkAgain(ctx, following); err != nil {
 		return nil, err
 	}
 	for _, f := range following {
@@ -343,43 +235,6 @@ func (s *swap) takeOff(ctx context.Context, live *Live) ([]follower, error) {
 		}
 	}
 	return following, nil
-}
-
-// Validate runs a statement that a swap left for later, in a transaction of
-// its own: writers go on meanwhile. No lock is waited for longer than patience.
-func Validate(ctx context.Context, tx pgx.Tx, statement string, patience time.Duration) error {
-	_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; %s", max(1, patience/time.Millisecond), statement))
-	return bucketload.DatabaseError("swap", err)
-}
-
-// CheckReferences is an error where rows of other tables, or of its own, refer
-// to rows that a table lacks which is to become the live one: the foreign key
-// would fail.
-func CheckReferences(ctx context.Context, q Queryer, load *bucketload.Load, in bucketload.TableName) error {
-	live, err := Inspect(ctx, q, load.Table)
-	if err != nil || live == nil {
-		return err
-	}
-	following, err := followers(ctx, q, live.OID)
-	if err != nil {
-		return err
-	}
-	for _, f := range following {
-		if f.Check == "" {
-			continue
-		}
-		var broken bool
-		sql := strings.ReplaceAll(f.Check, "{staging}", Quote(in))
-		if err := q.QueryRow(ctx, sql).Scan(&broken); err != nil {
-			return bucketload.DatabaseError("check", err)
-		}
-		if broken {
-			return &bucketload.Error{Op: "check", Code: bucketload.CodeCheck,
-				Message: fmt.Sprintf("%s refers to rows that the new %s lacks", f.What, load.Table),
-				Hint:    "load what they refer to, delete them, or drop the foreign key; to see whether there is one: " + sql}
-		}
-	}
-	return nil
 }
 
 // defaultGrants gives a new table what ALTER DEFAULT PRIVILEGES gives in its
@@ -519,28 +374,6 @@ func (s *swap) makeRoom(ctx context.Context) error {
 			Message: fmt.Sprintf("%s is there and is not a backup of %s that bucketload made", backup, s.load.Table), Hint: hint}
 	}
 	return s.exec(ctx, "ALTER TABLE "+Quote(backup)+" RENAME TO "+quote(s.away.Aside))
-}
-
-// dropPatience is how long DropBackup waits for a lock, in milliseconds: the
-// transaction holds the live table, and the backup can go another time.
-const dropPatience = 100
-
-// DropBackup drops a backup inside tx, never by CASCADE. kept says why it stays:
-// something depends on it, or somebody is using it.
-func DropBackup(ctx context.Context, tx pgx.Tx, backup bucketload.TableName) (kept string, err error) {
-	err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; DROP TABLE %s", dropPatience, Quote(backup)))
-		return err
-	})
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch pg.Code {
-		case "2BP01": // dependent_objects_still_exist
-			return strings.ReplaceAll(pg.Detail, "\n", "; "), nil
-		case "55P03": // lock_not_available
-			return "somebody is using it", nil
-		}
-	}
-	return "", bucketload.DatabaseError("swap", err)
 }
 
 // UnusedName gives name, or name with a number behind it where a relation of

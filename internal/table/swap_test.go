@@ -341,6 +341,37 @@ func testSwapDoesNotWait(t *testing.T, d *db) {
 	}
 }
 
+// While the swap queues for its first lock it holds none on what others use: not
+// on what the views read either, which it has looked at.
+func testSwapHoldsNothing(t *testing.T, d *db) {
+	d.run(`CREATE TABLE t (a int); CREATE TABLE dim (a int); CREATE VIEW v AS SELECT t.a FROM t JOIN dim USING (a)`)
+	r := d.newRun(&bucketload.Load{Table: named("t")}, "")
+	if err := r.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	reader := &db{T: t, Conn: connect(t, d.dsn)}
+	reader.run(`BEGIN; SELECT * FROM v`)
+	swapper := *d
+	swapper.Conn = connect(t, d.dsn)
+	r.db = &swapper
+	done := make(chan error, 1)
+	go func() { _, err := r.swap(); done <- err }()
+	const waits = `SELECT count(*) = 1 AND count(*) FILTER (WHERE granted) = 0 FROM pg_locks WHERE pid = $1 AND relation >= 16384`
+	for waiting, since := false, time.Now(); !waiting; {
+		if err := d.QueryRow(t.Context(), waits, swapper.PgConn().PID()).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(since) > 10*time.Second {
+			t.Error(d.lines(`SELECT format('%s %s %s', relation::regclass, mode, granted) FROM pg_locks WHERE pid = $1 AND relation >= 16384`, swapper.PgConn().PID()))
+			break
+		}
+	}
+	reader.run(`COMMIT`)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // A role that is no superuser swaps a table of a role that it is a member of
 // and that has no rights in the schema of staging.
 func testSwapAsMember(t *testing.T, d *db) {

@@ -48,6 +48,7 @@ func TestOnPostgres(t *testing.T) {
 		{"SwapRefuses", testSwapRefuses},
 		{"RolledBackSwap", testRolledBackSwap},
 		{"SwapDoesNotWait", testSwapDoesNotWait},
+		{"SwapHoldsNothing", testSwapHoldsNothing},
 		{"SwapAsMember", testSwapAsMember},
 	}
 	for _, major := range temptest.Majors(t) {

@@ -1,0 +1,272 @@
+package steps
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+)
+
+func manyConns(c *pgxpool.Config) { c.MaxConns = 10 }
+
+func impatient(l *bucketload.Load) { l.LockTimeout = 20 * time.Millisecond }
+
+// logs makes the bench log to the channel that it gives.
+func (b *bench) logs() <-chan string {
+	lines := make(chan string, 1000)
+	b.Log = slog.New(slog.NewTextHandler(lineWriter(lines), nil))
+	return lines
+}
+
+type lineWriter chan string
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	w <- string(bytes.TrimSpace(p))
+	return len(p), nil
+}
+
+// said waits for a line of the log with all of these words.
+func (b *bench) said(lines <-chan string, words ...string) {
+	b.t.Helper()
+	var heard []string
+	enough := time.After(20 * time.Second)
+	for {
+		select {
+		case line := <-lines:
+			heard = append(heard, line)
+			missing := false
+			for _, w := range words {
+				missing = missing || !strings.Contains(line, w)
+			}
+			if !missing {
+				return
+			}
+		case <-enough:
+			b.t.Fatalf("nobody says %q, but\n%s", words, strings.Join(heard, "\n"))
+		}
+	}
+}
+
+// swapping calls Swap beside the test.
+func (b *bench) swapping(run string) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		r, err := b.Swap(context.WithoutCancel(b.t.Context()), ledger.Try{Run: run})
+		if err == nil && r.Status != bucketload.StatusSucceeded {
+			err = fmt.Errorf("it ended as %s", r.Status)
+		}
+		done <- err
+	}()
+	return done
+}
+
+// TestFirstSwapBesideInspector: a swap that waits for somebody who looks at its
+// staging table does not keep those of other tables waiting.
+func TestFirstSwapBesideInspector(t *testing.T) {
+	t.Parallel()
+	whole := newBench(t, 0, manyConns)
+	lines := whole.logs()
+	b, other := whole.part(t), whole.part(t)
+	run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), impatient))
+	b.built(run)
+	leave := b.inspect("dataimport.r_" + run)
+	done := b.swapping(run)
+	b.said(lines, "others hold a lock", "on dataimport.r_"+run)
+	_, err := other.whole(other.load(map[string]string{"a.csv": rows("a", 1)}, withColumns(columnsFN...), impatient))
+	b.must(err)
+	leave()
+	b.must(<-done)
+}
+
+// TestBlockersAreNamed: also those that hold what is locked with the table.
+func TestBlockersAreNamed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0, manyConns)
+	lines := b.logs()
+	b.exec("CREATE TABLE t (n int PRIMARY KEY); CREATE TABLE child (n int REFERENCES t); CREATE VIEW v AS SELECT n FROM t")
+	load := b.load(map[string]string{"a.csv": "n\n1\n"}, withColumns(bucketload.Column{Name: "n", Type: "int"}), impatient)
+	for _, held := range [][2]string{{"child", "on child"}, {"v", "on t and v"}, {"databackup.t", "on databackup.t"}} {
+		run := b.prepared(load)
+		b.built(run)
+		leave := b.during("LOCK TABLE ONLY " + held[0] + " IN ACCESS SHARE MODE")
+		done := b.swapping(run)
+		b.said(lines, "others hold a lock", "pid ", held[1], "LOCK TABLE ONLY "+held[0])
+		leave()
+		b.must(b.end(run, <-done))
+	}
+}
+
+// TestAppendBehindLock: a batch that others keep from its rows fails, and says who.
+func TestAppendBehindLock(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	b.lockWait = 20 * time.Millisecond
+	b.exec("CREATE TABLE t (f text, n int UNIQUE)")
+	run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) { l.Mode = bucketload.ModeAppend }))
+	for _, held := range []string{"LOCK TABLE t IN SHARE MODE", "INSERT INTO t VALUES ('theirs', 1)"} {
+		leave := b.during(held)
+		err := b.copyAll(run)
+		wantCode(t, err, bucketload.CodeDatabase, "others keep "+b.schema+".t locked: pid ", held, "on t", "pg_terminate_backend", "bucketload redrive "+run)
+		if !bucketload.IsTransient(err) {
+			t.Error("it is for ever")
+		}
+		leave()
+	}
+	reading := b.inspect("t") // is in nobody's way
+	b.must(b.copyAll(run))
+	reading()
+	if got := fmt.Sprint(b.perFile("t")); got != "map[a:3]" {
+		t.Errorf("rows %s", got)
+	}
+}
+
+// TestForeignKeyBesideWriters: writers of a table that the live one refers to
+// go on while the new rows are judged, and a load waits for them only to add the key.
+func TestForeignKeyBesideWriters(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0, manyConns)
+	lines := b.logs()
+	b.exec("CREATE TABLE dim (n int PRIMARY KEY); INSERT INTO dim VALUES (0), (1), (2); CREATE TABLE t (f text, n int REFERENCES dim)")
+	load := b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), impatient)
+	run := b.prepared(load)
+	b.must(b.copyAll(run))
+	try := ledger.Try{Run: run}
+	steps, err := b.Check(t.Context(), try)
+	b.must(err)
+	if len(steps) != 2 || !strings.HasPrefix(steps[1], "validation of the constraint") {
+		t.Fatalf("steps %q", steps)
+	}
+	leave := b.during("INSERT INTO dim VALUES (7)")
+	done := make(chan error, 1)
+	go func() { done <- b.Build(context.WithoutCancel(t.Context()), try, 0) }()
+	b.said(lines, "others hold a lock", "on dim", "INSERT INTO dim")
+	leave()
+	b.must(<-done)
+	leave = b.during("INSERT INTO dim VALUES (8)")
+	b.must(b.Build(t.Context(), try, 1))
+	leave()
+	b.must(b.Analyze(t.Context(), try))
+	b.must(<-b.swapping(run))
+	if key := b.value("SELECT pg_get_constraintdef(oid) || convalidated FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'f'"); key != "FOREIGN KEY (n) REFERENCES dim(n)true" {
+		t.Errorf("the key is %s", key)
+	}
+	b.must(b.end(run, nil))
+	_, err = b.whole(b.load(map[string]string{"a.csv": rows("a", 4)}, withColumns(columnsFN...)))
+	wantCode(t, err, bucketload.CodeDatabase, "(n)=(3) is not present")
+}
+
+// TestAttended: all that holds locks which others wait for ends where its process
+// is silent for a minute.
+func TestAttended(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	b.exec(`CREATE TABLE seen (mode text, idle text);
+		CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+			INSERT INTO seen VALUES (NEW.mode, current_setting(''idle_in_transaction_session_timeout'')); RETURN NEW; END';
+		CREATE TRIGGER see BEFORE UPDATE ON bucketload.runs FOR EACH ROW WHEN (NEW.published_at IS NOT NULL AND OLD.published_at IS NULL) EXECUTE FUNCTION see()`)
+	load := b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) { l.PrimaryKey = []string{"n"} })
+	for _, change := range []func(*bucketload.Load){func(*bucketload.Load) {}, inPlace} {
+		change(load)
+		for range 2 {
+			_, err := b.whole(load)
+			b.must(err)
+		}
+	}
+	_, err := b.Rollback(t.Context(), load, "")
+	b.must(err)
+	_, err = b.whole(b.load(map[string]string{"b.csv": rows("b", 3)}, withColumns(columnsFN...), merging(bucketload.ModeUpsert, "n")))
+	b.must(err)
+	if got := b.value("SELECT string_agg(mode || ' ' || idle || ' ' || n, ', ' ORDER BY mode) FROM (SELECT mode, idle, count(*) AS n FROM seen GROUP BY 1, 2) s"); got != "replace 1min 4, rollback 1min 1, upsert 1min 1" {
+		t.Error(got)
+	}
+}
+
+// TestCascadeSinceThePlan: a key that would delete rows of others is seen though
+// it has come, or the table has, while the run was copying.
+func TestCascadeSinceThePlan(t *testing.T) {
+	t.Parallel()
+	whole := newBench(t, 0)
+	const child = "; CREATE TABLE {t}_c (n int REFERENCES {t} ON DELETE CASCADE); INSERT INTO {t} VALUES ('old', 1); INSERT INTO {t}_c VALUES (1)"
+	const live = "CREATE TABLE {t} (f text, n int PRIMARY KEY)"
+	for name, c := range map[string]struct {
+		mode          func(*bucketload.Load)
+		before, since string
+	}{
+		"in place":            {inPlace, live, "SELECT 1" + child},
+		"in place, no table":  {inPlace, "SELECT 1", live + child},
+		"partition":           {merging(bucketload.ModeReplacePartition, "n"), live, "SELECT 1" + child},
+		"in place, new types": {inPlace, live, "ALTER TABLE {t} ALTER n TYPE bigint"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := whole.part(t)
+			b.exec(b.named(c.before))
+			run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), c.mode))
+			b.must(b.copyAll(run))
+			b.exec(b.named(c.since))
+			_, err := b.Finish(t.Context(), ledger.Try{Run: run})
+			wantCode(t, b.end(run, err), bucketload.CodeDependents)
+			if strings.HasSuffix(c.since, child) {
+				if n := b.value(b.named("SELECT count(*) FROM {t}_c")); n != "1" {
+					t.Errorf("%s rows of the other table", n)
+				}
+			}
+		})
+	}
+}
+
+// TestReferenceSinceTheCheck: a row that refers to one that the new table lacks
+// stops the swap though it has come just before.
+func TestReferenceSinceTheCheck(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0, manyConns)
+	lines := b.logs()
+	b.exec("CREATE TABLE t (f text, n int PRIMARY KEY); CREATE TABLE child (n int REFERENCES t); INSERT INTO t VALUES ('old', 7)")
+	run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), impatient))
+	b.built(run)
+	leave := b.inspect("t")
+	done := b.swapping(run)
+	b.said(lines, "others hold a lock", "on t")
+	b.exec("INSERT INTO child VALUES (7)")
+	leave()
+	wantCode(t, <-done, bucketload.CodeCheck, "child_n_fkey of", "child refers to rows that the new")
+}
+
+// TestSwapTwiceAtOnce: the second of two calls waits for the first, and gives
+// what that has done.
+func TestSwapTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]func(*bucketload.Load){"replace": func(*bucketload.Load) {}, "upsert": merging(bucketload.ModeUpsert, "n"),
+		"partition": merging(bucketload.ModeReplacePartition, "n"), "in place": inPlace} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, 0, manyConns)
+			b.exec("CREATE TABLE t (f text, n int PRIMARY KEY)")
+			run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), mode, func(l *bucketload.Load) { l.LockTimeout = time.Minute }))
+			b.built(run)
+			leave := b.during("LOCK TABLE t IN SHARE MODE")
+			first, second := b.swapping(run), b.swapping(run)
+			for b.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == "0" {
+				select {
+				case err := <-first:
+					t.Fatal(err)
+				case err := <-second:
+					t.Fatal(err)
+				default:
+				}
+			}
+			leave()
+			b.must(<-first)
+			b.must(<-second)
+			if got := fmt.Sprint(b.perFile("t")); got != "map[a:3]" {
+				t.Errorf("rows %s", got)
+			}
+		})
+	}
+}

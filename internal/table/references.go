@@ -1,0 +1,95 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/bucketload/bucketload"
+)
+
+// CheckReferences is an error where rows of other tables, or of its own, refer
+// to rows that a table lacks which is to become the live one: the foreign key
+// would fail. It leaves no lock behind.
+func CheckReferences(ctx context.Context, tx pgx.Tx, load *bucketload.Load, in bucketload.TableName) error {
+	return aside(ctx, tx, func() error {
+		live, err := Inspect(ctx, tx, load.Table)
+		if err != nil || live == nil {
+			return err
+		}
+		following, err := followers(ctx, tx, live.OID)
+		if err != nil {
+			return err
+		}
+		return refer(ctx, tx, load, in, following)
+	})
+}
+
+// checkPatience is how long each look at what refers to the table may take while
+// all that read or write it wait for the swap.
+const checkPatience = 500 * time.Millisecond
+
+// checkAgain is CheckReferences of rows that nobody can change any more. What
+// takes longer than a moment is left to Validate.
+func (s *swap) checkAgain(ctx context.Context, following []follower) error {
+	err := aside(ctx, s.tx, func() error {
+		if err := s.exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", checkPatience.Milliseconds())); err != nil {
+			return err
+		}
+		return refer(ctx, s.tx, s.load, s.in, following)
+	})
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "57014" { // query_canceled
+		return nil
+	}
+	if known, ok := errors.AsType[*bucketload.Error](err); ok && s.back {
+		e := *known
+		e.Op = s.op
+		return &e
+	}
+	return err
+}
+
+func refer(ctx context.Context, q Queryer, load *bucketload.Load, in bucketload.TableName, following []follower) error {
+	for _, f := range following {
+		if f.Check == "" {
+			continue
+		}
+		var broken bool
+		sql := strings.ReplaceAll(f.Check, "{staging}", Quote(in))
+		if err := q.QueryRow(ctx, sql).Scan(&broken); err != nil {
+			return bucketload.DatabaseError("check", err)
+		}
+		if broken {
+			return &bucketload.Error{Op: "check", Code: bucketload.CodeCheck,
+				Message: fmt.Sprintf("%s refers to rows that the new %s lacks", f.What, load.Table),
+				Hint:    "load what they refer to, delete them, or drop the foreign key; to see whether there is one: " + sql}
+		}
+	}
+	return nil
+}
+
+// Validate runs a statement that a swap left for later, in a transaction of
+// its own: writers go on meanwhile. No lock is waited for longer than patience.
+func Validate(ctx context.Context, tx pgx.Tx, statement string, patience time.Duration) error {
+	_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; %s", max(1, patience/time.Millisecond), statement))
+	return bucketload.DatabaseError("swap", err)
+}
+
+// Referred gives the other tables that foreign keys of a table refer to.
+func Referred(ctx context.Context, q Queryer, name bucketload.TableName) ([]bucketload.TableName, error) {
+	rows, err := q.Query(ctx, `SELECT DISTINCT rn.nspname, r.relname FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+		JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid JOIN pg_class r ON r.oid = k.confrelid JOIN pg_namespace rn ON rn.oid = r.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2 ORDER BY 1, 2`, name.Schema, name.Name)
+	if err != nil {
+		return nil, bucketload.DatabaseError("plan", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t bucketload.TableName, err error) {
+		return t, row.Scan(&t.Schema, &t.Name)
+	})
+	return list, bucketload.DatabaseError("plan", err)
+}
