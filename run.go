@@ -88,16 +88,17 @@ const (
 // Run is one execution of a load, as its result is printed. Run is nil where
 // it failed before the ledger knew of it.
 type Run struct {
-	ID      *string   `json:"run"`
-	Table   string    `json:"table"`
-	Status  Status    `json:"status"`
-	Mode    Mode      `json:"mode"`
-	Files   FileCount `json:"files"`
-	Rows    RowCount  `json:"rows"`
-	Bytes   int64     `json:"bytes"` // of the objects loaded, as stored
-	Seconds float64   `json:"seconds"`
-	Backup  *string   `json:"backup"`
-	Error   *RunError `json:"error"`
+	ID          *string   `json:"run"`
+	Table       string    `json:"table"`
+	Status      Status    `json:"status"`
+	Mode        Mode      `json:"mode"`
+	Files       FileCount `json:"files"`
+	Rows        RowCount  `json:"rows"`
+	Bytes       int64     `json:"bytes"` // of the objects loaded, as stored
+	Seconds     float64   `json:"seconds"`
+	Backup      *string   `json:"backup"`
+	Unvalidated []string  `json:"unvalidated,omitempty"` // statements that validate foreign keys, whose swap had to leave rows unjudged
+	Error       *RunError `json:"error"`
 }
 
 // FileCount counts files by state. Planned is all that were to be loaded, so

@@ -37,6 +37,9 @@ func (a *app) result(ctx context.Context, s *steps.Steps, run *bucketload.Run, e
 	if run.ID != nil && run.Rows.Rejected > 0 {
 		fmt.Fprintf(a.errs, "rejected: %s; see why: bucketload rejects %s\n", plural(int(run.Rows.Rejected), "row"), *run.ID)
 	}
+	for _, statement := range run.Unvalidated {
+		fmt.Fprintf(a.errs, "not validated: %s; once the rows are mended that refer to none: bucketload gc\n", statement)
+	}
 	if err == nil || s == nil {
 		return
 	}

@@ -122,6 +122,9 @@ func (a *app) status(r *ledger.Run) error {
 	if r.Backup != nil {
 		line("backup", "%s", *r.Backup)
 	}
+	for _, statement := range r.Unvalidated {
+		line("not validated", "%s", statement)
+	}
 	if r.Error != nil {
 		line("error", "%s: %s", r.Error.Op, r.Error.Message)
 		if r.Error.Hint != "" {
