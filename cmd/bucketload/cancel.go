@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,21 +72,26 @@ func (a *app) gcCommand() *cobra.Command {
 	var dry bool
 	var olderThan time.Duration
 	cmd := &cobra.Command{
-		Use:   "gc",
+		Use:   "gc [RUN...]",
 		Short: "Drop what crashed and failed runs have left",
 		Long: `Drops the staging tables of ended runs with which nobody can go on, because a
 newer run has replaced the table since. Those that can go on are kept and named;
---older-than drops them, too. What a running run uses is never touched.
+--older-than drops them, too. Of runs that are named only what they have left is
+dropped, whether one could go on with them or not: rows that a check has refused,
+for example. What a running run uses is never touched.
 
 A run whose process died is marked failed, and what it left in flight is ended.
 What runs had no time for once their rows were in is done: foreign keys are
 validated, and loaded objects deleted where source_after_load says so.`,
 		Example: `  bucketload gc --dry-run
-  bucketload gc --older-than 168h`,
-		Args: needArgs(0, 0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  bucketload gc --older-than 168h
+  bucketload gc 1m84vbxj5665`,
+		RunE: func(cmd *cobra.Command, runs []string) error {
 			if olderThan < 0 || olderThan == 0 && cmd.Flags().Changed("older-than") {
 				return usage("--older-than takes a time, more than 0", "bucketload gc --older-than 168h")
+			}
+			if olderThan > 0 && len(runs) > 0 {
+				return usage("--older-than goes by time, and these runs are named", "bucketload gc "+strings.Join(runs, " "))
 			}
 			ctx := cmd.Context()
 			return a.reading(ctx, func(s *steps.Steps) error {
@@ -98,7 +104,7 @@ validated, and loaded objects deleted where source_after_load says so.`,
 						return err
 					}
 				}
-				left, err := s.Collect(ctx, olderThan, dry)
+				left, err := s.Collect(ctx, olderThan, dry, runs...)
 				for _, o := range left {
 					a.leftover(&o, dry)
 				}
@@ -124,6 +130,8 @@ func (a *app) leftover(o *ledger.Leftover, dry bool) {
 		what = "dropped"
 	case o.Useless && dry:
 		what = "would drop"
+	case o.Kept != "":
+		then = "; " + o.Kept
 	case o.Useless:
 		then = "; it is in use again"
 	case o.Status == bucketload.StatusFailed, o.Status == bucketload.StatusCancelled:

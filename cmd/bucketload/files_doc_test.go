@@ -24,7 +24,7 @@ var updateDocs = flag.Bool("update", false, "write what the examples of docs/fil
 var (
 	fence   = regexp.MustCompile("(?ms)^```(\\S.*?)\n(.*?)^```\n")
 	example = regexp.MustCompile(`(?m)^### `)
-	runID   = regexp.MustCompile(`(r_|redrive |run )[0-9a-z]{12}`)
+	runID   = regexp.MustCompile(`(r_|redrive |gc |run )[0-9a-z]{12}`)
 	octet   = regexp.MustCompile(`\\x[0-9a-f]{2}`)
 )
 

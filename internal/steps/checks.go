@@ -52,8 +52,8 @@ func (s *Steps) judge(ctx context.Context, run string, load *bucketload.Load, fo
 	if len(messages) == 0 {
 		return nil
 	}
-	return failedCheck(strings.Join(messages, "; "), fmt.Sprintf("look at the rows: SELECT * FROM %s LIMIT 10; to accept them as they are: bucketload redrive %s --accept; or mend them and load again, which drops these: bucketload load %s",
-		table.Quote(bucketload.StagingTable(run)), run, load.Key))
+	return failedCheck(strings.Join(messages, "; "), fmt.Sprintf("look at the rows: SELECT * FROM %s LIMIT 10; to accept them as they are: bucketload redrive %s --accept; to drop them: bucketload gc %s; or mend them and load again, which drops these: bucketload load %s",
+		table.Quote(bucketload.StagingTable(run)), run, run, load.Key))
 }
 
 // someRows refuses to swap in an empty table that nobody has allowed.

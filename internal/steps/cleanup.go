@@ -2,6 +2,8 @@ package steps
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,8 +48,19 @@ const collectPatience = 2 * time.Second
 // where olderThan is not 0, of all that ended so long ago; with dry it only says
 // which. It gives all that ended runs have left. What is in use is never touched. What a
 // crash has left of published runs is done: foreign keys are validated, and
-// objects deleted.
-func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool) ([]ledger.Leftover, error) {
+// objects deleted. Where runs are given, it drops what these have left, and gives
+// that; it is CodeConflict where one of them is running.
+func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool, runs ...string) ([]ledger.Leftover, error) {
+	for _, run := range runs {
+		r, err := s.Ledger.Run(ctx, run)
+		if err != nil {
+			return nil, err
+		}
+		if r.Status == bucketload.StatusRunning {
+			return nil, &bucketload.Error{Op: "gc", Code: bucketload.CodeConflict, Message: fmt.Sprintf("run %s is running", run),
+				Hint: "stop it before: bucketload cancel " + run}
+		}
+	}
 	if !dry {
 		s.validate(ctx, bucketload.TableName{}, collectPatience)
 		s.deleteSources(ctx, bucketload.TableName{})
@@ -56,9 +69,12 @@ func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool) 
 	if err != nil {
 		return nil, during("gc", err)
 	}
+	if len(runs) > 0 {
+		left = slices.DeleteFunc(left, func(o ledger.Leftover) bool { return !slices.Contains(runs, o.Run) })
+	}
 	for i := range left {
 		o := &left[i]
-		o.Useless = o.Useless || olderThan > 0 && o.EndedAt != nil && time.Since(*o.EndedAt) > olderThan
+		o.Useless = o.Useless || len(runs) > 0 || olderThan > 0 && o.EndedAt != nil && time.Since(*o.EndedAt) > olderThan
 		if !o.Useless || dry {
 			continue
 		}
