@@ -111,7 +111,9 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 				}
 			}
 		}
-		p.Locks = locks(load, live, staging)
+		if p.Locks, err = s.locks(ctx, load, live, staging); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.ddl(ctx, p, load, live, r, staging); err != nil {
 		return p, err
@@ -181,7 +183,31 @@ func (s *Steps) ddl(ctx context.Context, p *Preview, load *bucketload.Load, live
 }
 
 // locks says what the load locks, and for how long.
-func locks(load *bucketload.Load, live *table.Live, staging bool) []string {
+func (s *Steps) locks(ctx context.Context, load *bucketload.Load, live *table.Live, staging bool) ([]string, error) {
+	lines := rowLocks(load, live, staging)
+	if lines != nil {
+		return lines, nil
+	}
+	lines = []string{
+		fmt.Sprintf("%s: none until the swap, then ACCESS EXCLUSIVE for a moment, waiting at most %s at a time", load.Table, load.LockTimeout),
+	}
+	for _, d := range live.Dependents {
+		if d.Lock != "" {
+			lines = append(lines, d.Lock+": ACCESS EXCLUSIVE with it")
+		}
+	}
+	if name, replaces, err := s.backup(ctx, s.Pool, load); err == nil && replaces {
+		lines = append(lines, fmt.Sprintf("%s: ACCESS EXCLUSIVE with it", name))
+	}
+	referred, err := table.Referred(ctx, s.Pool, load.Table)
+	for _, name := range referred {
+		lines = append(lines, fmt.Sprintf("%s: SHARE ROW EXCLUSIVE for a moment before it, for the foreign key, waiting at most %s at a time: readers go on, writers wait", name, load.LockTimeout))
+	}
+	return lines, err
+}
+
+// rowLocks is locks where the table stays; nil where it is swapped.
+func rowLocks(load *bucketload.Load, live *table.Live, staging bool) []string {
 	switch {
 	case load.Mode == bucketload.ModeUpsert:
 		return []string{fmt.Sprintf("%s: ROW EXCLUSIVE while rows are merged, waiting at most %s at a time; readers see the old rows until the commit, and writers of the same rows wait", load.Table, load.LockTimeout)}
@@ -194,15 +220,7 @@ func locks(load *bucketload.Load, live *table.Live, staging bool) []string {
 		return []string{fmt.Sprintf("%s: none until its rows are replaced, then EXCLUSIVE, waiting at most %s at a time: writers wait until the new rows are in, readers see the old ones",
 			load.Table, load.LockTimeout)}
 	}
-	lines := []string{
-		fmt.Sprintf("%s: none until the swap, then ACCESS EXCLUSIVE for a moment, waiting at most %s at a time", load.Table, load.LockTimeout),
-	}
-	for _, d := range live.Dependents {
-		if d.Lock != "" {
-			lines = append(lines, d.Lock+": ACCESS EXCLUSIVE with it")
-		}
-	}
-	return lines
+	return nil
 }
 
 // estimate says how long the load may take, and what is on the disk by its end:
