@@ -86,7 +86,7 @@ func NewParquet(r io.ReaderAt, size int64) (_ *Parquet, err error) {
 		return nil, err
 	}
 	t := thrift{data: tail}
-	p.footer.read(&t)
+	p.footer.read(&t, &p.budget)
 	if t.err != nil {
 		return nil, pqMetadata(t.err)
 	}
@@ -180,19 +180,24 @@ func (p *Parquet) Select(fields []ParquetField) error {
 			return &bucketload.Error{Code: bucketload.CodeNoColumn, Column: f.Path, Message: "the Parquet file has no column " + f.Path,
 				Hint: "name a column, or a.b for a part of a struct; what is in a list or a map comes with it"}
 		}
-		p.column(i, f.Path, n, f.Type)
+		if err := p.column(i, f.Path, n, f.Type); err != nil {
+			return err
+		}
 		p.columns[i].binary = pqBinaryForm(&p.columns[i].shape.scalar, f.Binary)
 	}
 	return nil
 }
 
 // column makes field i from what the node stands for.
-func (p *Parquet) column(i int, path string, n *pqNode, target string) {
+func (p *Parquet) column(i int, path string, n *pqNode, target string) error {
 	if p.codecs == nil {
 		p.codecs = pqCodecPool.Get().(*pqCodecs)
 	}
 	c := newPqColumn(path, n, target)
 	for k := n.from; k < n.to; k++ {
+		if err := p.budget.charge(pqBatchSize); err != nil {
+			return err
+		}
 		l := newPqLeaf(p.nodes[k], k, &p.budget, p.codecs)
 		l.always = p.footer.compressedAnyway()
 		l.window = pqWindow{r: p.r, budget: &p.budget, limit: p.limit}
@@ -200,6 +205,7 @@ func (p *Parquet) column(i int, path string, n *pqNode, target string) {
 	}
 	p.columns[i] = c
 	p.leaves = append(p.leaves, c.leaves...)
+	return nil
 }
 
 // Next gives the next row, or io.EOF. The fields are valid until the next call.
@@ -213,7 +219,9 @@ func (p *Parquet) Next() (row []bucketload.Field, err error) {
 	if p.columns == nil {
 		p.columns = make([]*pqColumn, len(p.root.nodes))
 		for i, n := range p.root.nodes {
-			p.column(i, n.name, n, "")
+			if err := p.column(i, n.name, n, ""); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for p.left == 0 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"unsafe"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzip"
@@ -29,26 +30,47 @@ const (
 	pqLZ4Raw       = 7
 )
 
-// pqMaxHeld is how much one file may hold of pages and dictionaries at once, in
-// bytes. Pages are meant to be of about 1 MiB; some writers make one page of
+// pqMaxHeld is how much one file may hold of metadata, pages, dictionaries and
+// batches at once, in bytes. Pages are meant to be of about 1 MiB; some writers make one page of
 // all that a row group has of a column.
 const pqMaxHeld = 512 << 20
 
 // pqBudget counts what a file holds.
 type pqBudget struct{ used int }
 
+// charge counts n bytes more, unless that is too much.
+func (m *pqBudget) charge(n int) error {
+	if n > pqMaxHeld-m.used {
+		return pqTooLarge("pages and metadata")
+	}
+	m.used += n
+	return nil
+}
+
 // resize gives a slice of n bytes, the first of them those of b.
 func (m *pqBudget) resize(b []byte, n int) ([]byte, error) {
 	if n <= cap(b) {
 		return b[:n], nil
 	}
-	room := min(n+n/8, pqMaxHeld)
-	if m.used += room - cap(b); n > room || m.used > pqMaxHeld {
-		return b, pqTooLarge("pages")
+	room := max(n, min(n+n/8, pqMaxHeld))
+	if err := m.charge(room - cap(b)); err != nil {
+		return b, err
 	}
 	grown := make([]byte, n, room)
 	copy(grown, b)
 	return grown, nil
+}
+
+// sized gives a slice of n elements, whatever they are.
+func sized[T any](m *pqBudget, s []T, n int) ([]T, error) {
+	if n <= cap(s) {
+		return s[:n], nil
+	}
+	var one T
+	if err := m.charge((n - cap(s)) * int(unsafe.Sizeof(one))); err != nil {
+		return s, err
+	}
+	return make([]T, n), nil
 }
 
 // pqCodecs are decompressors that are used for one page after the other.

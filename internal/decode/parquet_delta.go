@@ -17,7 +17,9 @@ type delta struct {
 	at, left uint64 // its next bit, and its differences left
 }
 
-func newDelta(data []byte) (delta, error) {
+// newDelta reads the differences of a page that has at most so many numbers: no
+// more are believed, as a few bytes may stand for any number of them.
+func newDelta(data []byte, most int) (delta, error) {
 	d := delta{data: data}
 	if len(data) == 0 {
 		return d, nil // of a page of nulls
@@ -26,7 +28,7 @@ func newDelta(data []byte) (delta, error) {
 	d.minis = d.uvarint()
 	d.total = d.uvarint()
 	d.value = d.varint()
-	if d.data == nil || d.minis == 0 || block == 0 || block%d.minis != 0 || block/d.minis%8 != 0 || block > 1<<31 {
+	if d.data == nil || d.minis == 0 || block == 0 || block%d.minis != 0 || block/d.minis%8 != 0 || block > 1<<31 || d.total > uint64(most) {
 		return d, pqDamaged("a page of differences has no valid beginning")
 	}
 	d.perMini = block / d.minis
@@ -128,22 +130,22 @@ type deltaBytes struct {
 	lengths  delta
 	data     []byte
 	pos      int
-	last     []byte
+	last     []byte // in what join gave
 }
 
-func newDeltaBytes(data []byte, prefixes bool, scratch []int64) (d deltaBytes, err error) {
+func newDeltaBytes(data []byte, most int, prefixes bool, scratch []int64) (d deltaBytes, err error) {
 	if prefixes {
-		if d.prefixes, data, err = ahead(data, scratch); err != nil {
+		if d.prefixes, data, err = ahead(data, most, scratch); err != nil {
 			return d, err
 		}
 	}
-	d.lengths, d.data, err = ahead(data, scratch)
+	d.lengths, d.data, err = ahead(data, most, scratch)
 	return d, err
 }
 
 // ahead gives a reader of numbers and what comes after them.
-func ahead(data []byte, scratch []int64) (d delta, rest []byte, err error) {
-	if d, err = newDelta(data); err != nil {
+func ahead(data []byte, most int, scratch []int64) (d delta, rest []byte, err error) {
+	if d, err = newDelta(data, most); err != nil {
 		return d, nil, err
 	}
 	all := d
@@ -171,9 +173,10 @@ func (d *deltaBytes) take(spans []pqSpan, scratch []int64) error {
 	return nil
 }
 
-// join puts as many byte arrays as spans takes together in out, each the
-// beginning of the one before and what take finds.
-func (d *deltaBytes) join(spans []pqSpan, scratch []int64, out []byte) ([]byte, error) {
+// join puts as many byte arrays as spans takes together in out, which it gave the
+// time before, each the beginning of the one before and what take finds. A few
+// bytes may stand for any number of them.
+func (d *deltaBytes) join(spans []pqSpan, scratch []int64, out []byte, budget *pqBudget) (_ []byte, err error) {
 	if err := d.take(spans, scratch); err != nil {
 		return out, err
 	}
@@ -181,17 +184,20 @@ func (d *deltaBytes) join(spans []pqSpan, scratch []int64, out []byte) ([]byte, 
 	if err := d.prefixes.fill(prefixes); err != nil {
 		return out, err
 	}
+	out = append(out[:0], d.last...)
+	d.last = out
 	for i, n := range prefixes {
 		if n < 0 || n > int64(len(d.last)) {
 			return out, pqDamaged("a byte array begins like the one before it, but for longer")
 		}
 		suffix := spans[i].of(d.data)
-		if len(out)+int(n)+len(suffix) > pqMaxHeld {
-			return out, pqTooLarge("byte arrays")
-		}
 		at := len(out)
-		out = append(append(out, d.last[:n]...), suffix...)
-		d.last = append(d.last[:0], out[at:]...)
+		if out, err = budget.resize(out, at+int(n)+len(suffix)); err != nil {
+			return out, err
+		}
+		copy(out[at:], d.last[:n])
+		copy(out[at+int(n):], suffix)
+		d.last = out[at:]
 		spans[i] = pqSpan{uint32(at), uint32(len(out) - at)}
 	}
 	return out, nil

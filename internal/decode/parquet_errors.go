@@ -19,6 +19,10 @@ func pqDamaged(format string, args ...any) error {
 		Hint: "write the file again or upload it again, or leave it out with --exclude"}
 }
 
+// errPqSchema is of a file with more columns than anything reads.
+var errPqSchema = &bucketload.Error{Code: bucketload.CodeLimit, Message: fmt.Sprintf("the Parquet file has a schema of more than %d elements", pqMaxSchema),
+	Hint: "write it again with fewer columns, or leave it out with --exclude"}
+
 // pqMetadata is of a footer or a page's header that cannot be read.
 func pqMetadata(err error) error {
 	if _, ok := errors.AsType[*bucketload.Error](err); ok {

@@ -37,10 +37,15 @@ func (c *pqColumn) refill() error {
 	} else if !ok {
 		return pqDamaged("column %s has fewer rows than its row group", c.path)
 	}
-	if c.ready == nil {
-		c.ready, c.arena = make([]bucketload.Field, pqBatch), make([]byte, 0, pqBatch*8)
+	var err error
+	if c.ready, err = sized(l.budget, c.ready, pqBatch); err != nil {
+		return err
+	}
+	if c.arena, err = l.budget.resize(c.arena, pqBatch*8); err != nil {
+		return err
 	}
 	c.ready, c.arena = c.ready[:l.n], c.arena[:0]
+	held := cap(c.arena)
 	t, quoted := &c.shape.scalar, c.shape.scalar.quoted()
 	v := l.v
 	for i := range c.ready {
@@ -66,7 +71,6 @@ func (c *pqColumn) refill() error {
 			c.arena, form = c.binary.append(c.arena, t, n)
 		}
 		if !form {
-			var err error
 			if c.arena, err = t.append(c.arena[:at], n, b); err != nil {
 				return err
 			}
@@ -75,7 +79,7 @@ func (c *pqColumn) refill() error {
 		c.ready[i] = bucketload.Field{Bytes: c.arena[at:len(c.arena):len(c.arena)], Binary: form}
 	}
 	l.i, l.v, l.rows = l.n, v, l.rows+int64(l.n)
-	return nil
+	return l.budget.charge(cap(c.arena) - held)
 }
 
 // pqBinary is a binary form that Postgres receives. Source: PostgreSQL, the

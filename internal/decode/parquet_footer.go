@@ -1,6 +1,9 @@
 package decode
 
-import "strings"
+import (
+	"strings"
+	"unsafe"
+)
 
 // What a footer and a page header say. Source: the Apache Parquet project,
 // parquet-format, src/main/thrift/parquet.thrift. Numbers in switches are the
@@ -99,18 +102,28 @@ func (m *pqFooter) compressedAnyway() bool {
 	return strings.HasPrefix(m.writer, "parquet-cpp version 1.")
 }
 
-func (m *pqFooter) read(t *thrift) {
+// pqMaxSchema bounds the elements of a schema, each of which may be a single byte
+// of the footer.
+const pqMaxSchema = 100_000
+
+// read counts in budget what row groups take.
+func (m *pqFooter) read(t *thrift, budget *pqBudget) {
 	for f := range t.fields {
 		switch f.id {
 		case 2:
 			for f := range t.list(f) {
+				if len(m.schema) == pqMaxSchema {
+					t.fail(errPqSchema)
+					break
+				}
 				m.schema = append(m.schema, readElement(t, f))
 			}
 		case 3:
 			m.rows = t.count(f)
 		case 4:
 			for f := range t.list(f) {
-				m.groups = append(m.groups, readRowGroup(t, f))
+				t.fail(budget.charge(int(unsafe.Sizeof(pqRowGroup{}))))
+				m.groups = append(m.groups, readRowGroup(t, f, budget))
 			}
 		case 6:
 			m.writer = t.string(f)
@@ -243,11 +256,12 @@ func convertedType(n, scale, precision int64) pqLogical {
 	return pqLogical{}
 }
 
-func readRowGroup(t *thrift, f thriftField) (g pqRowGroup) {
+func readRowGroup(t *thrift, f thriftField, budget *pqBudget) (g pqRowGroup) {
 	for f := range t.structure(f) {
 		switch f.id {
 		case 1:
 			for f := range t.list(f) {
+				t.fail(budget.charge(int(unsafe.Sizeof(pqChunk{}))))
 				g.chunks = append(g.chunks, readChunk(t, f))
 			}
 		case 3:

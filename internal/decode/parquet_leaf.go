@@ -5,6 +5,10 @@ import "encoding/binary"
 // pqBatch is how many levels and values of a leaf are decoded at once.
 const pqBatch = 1024
 
+// pqBatchSize is what a batch of a leaf takes, in bytes: ints, spans, numbers, and
+// levels of both kinds.
+const pqBatchSize = pqBatch * (8 + 8 + 4 + 1 + 1)
+
 // pqSpan is where a byte array stands.
 type pqSpan struct{ from, size uint32 }
 
@@ -216,7 +220,7 @@ func (l *pqLeaf) decode(n int) (err error) {
 		b.data = l.arrays.data
 		return l.arrays.take(b.spans[:n], b.ints)
 	case pqDeltaByteArray:
-		l.joined, err = l.arrays.join(b.spans[:n], b.ints, l.joined[:0])
+		l.joined, err = l.arrays.join(b.spans[:n], b.ints, l.joined, l.budget)
 		b.data = l.joined
 		if err == nil && l.physical == pqFixed {
 			for _, s := range b.spans[:n] {
@@ -271,6 +275,9 @@ func (l *pqLeaf) readPlaces(n int) error {
 			}
 		}
 		return nil
+	}
+	if l.joined, err = l.budget.resize(l.joined[:0], n*int(l.length)); err != nil {
+		return err
 	}
 	l.joined = l.joined[:0]
 	for i := range n {

@@ -129,20 +129,16 @@ func (l *pqLeaf) readDictionary(h pqPage, stored []byte) error {
 	d := &l.dictionary
 	d.data = data
 	if l.wide() {
-		d.spans = sized(d.spans, n)
+		d.spans, err = sized(l.budget, d.spans, n)
 	} else {
-		d.ints = sized(d.ints, n)
+		d.ints, err = sized(l.budget, d.ints, n)
+	}
+	if err != nil {
+		return err
 	}
 	_, err = l.readPlain(d, data, n)
 	l.has = true
 	return err
-}
-
-func sized[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n)
-	}
-	return s[:n]
 }
 
 // begin makes the values of the page ready, whatever their encoding.
@@ -176,12 +172,12 @@ func (l *pqLeaf) begin() (err error) {
 		return err
 	case pqDeltaBinary:
 		if err = bad(whole); err == nil {
-			l.deltas, err = newDelta(l.values)
+			l.deltas, err = newDelta(l.values, l.paged)
 		}
 		return err
 	case pqDeltaLength, pqDeltaByteArray:
 		if err = bad(l.physical == pqByteArray || l.physical == pqFixed && l.encoding == pqDeltaByteArray); err == nil {
-			l.arrays, err = newDeltaBytes(l.values, l.encoding == pqDeltaByteArray, l.batch.ints)
+			l.arrays, err = newDeltaBytes(l.values, l.paged, l.encoding == pqDeltaByteArray, l.batch.ints)
 		}
 		return err
 	case pqByteStreamSplit:

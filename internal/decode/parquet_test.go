@@ -333,7 +333,8 @@ func TestParquetWindows(t *testing.T) {
 	if got := pqShown(t, p); len(got) != 20_000 || got[9] != flatRows(10)[9].shown() {
 		t.Error(len(got), got[9])
 	}
-	if p.budget.used > 2*(p.readAhead+8*(4096+4096)) {
+	batches := 8 * (pqBatchSize + pqBatch*64) // with their fields
+	if p.budget.used > 2*(p.readAhead+8*(4096+4096))+batches {
 		t.Errorf("%d bytes are held of a file of %d", p.budget.used, len(data))
 	}
 }

@@ -47,6 +47,7 @@ type thriftField struct {
 	kind byte
 }
 
+// fail takes the first error; nil is none.
 func (t *thrift) fail(err error) {
 	if t.err == nil {
 		t.err = err

@@ -1,0 +1,119 @@
+package decode
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/bucketload/bucketload"
+)
+
+// Files of a few bytes that would cost a worker its memory or its time.
+
+// A few bytes stand for many byte arrays that are all long.
+func TestParquetJoinedIsBounded(t *testing.T) {
+	type row struct {
+		V string `parquet:"v,delta"`
+	}
+	rows := make([]row, 1000)
+	for i := range rows {
+		rows[i].V = strings.Repeat("x", 4<<10)
+	}
+	data := parquetFile(t, rows, parquet.PageBufferSize(8<<20), parquet.Compression(&parquet.Zstd))
+	if len(data) > 32<<10 {
+		t.Fatalf("a file of %d bytes", len(data))
+	}
+	p := openParquet(t, data)
+	p.budget.used = pqMaxHeld - 1<<20
+	_, err := p.Next()
+	wantCode(t, err, bucketload.CodeLimit, "512 MiB")
+	if n := cap(p.leaves[0].joined); n > 1<<20 {
+		t.Errorf("%d bytes are held", n)
+	}
+
+	p = openParquet(t, data)
+	if got := pqShown(t, p); len(got) != len(rows) || got[999] != "'"+rows[0].V+"'" {
+		t.Errorf("%d rows", len(got))
+	}
+	if n := cap(p.leaves[0].joined); p.budget.used < n || n < 1000*4<<10 {
+		t.Errorf("%d bytes are counted of %d", p.budget.used, n)
+	}
+}
+
+// Where the values of a dictionary stand takes more than the values.
+func TestParquetDictionaryIsBounded(t *testing.T) {
+	l := newPqLeaf(&pqNode{pqElement: pqElement{physical: pqByteArray}}, 0, &pqBudget{used: pqMaxHeld - 6000}, new(pqCodecs))
+	err := l.readDictionary(pqPage{values: 1000, encoding: pqPlain}, make([]byte, 4000))
+	wantCode(t, err, bucketload.CodeLimit, "512 MiB")
+}
+
+// Decimals have as many digits as the schema says.
+func TestParquetFieldsAreBounded(t *testing.T) {
+	rows := make([]parquet.Row, 1000)
+	for i := range rows {
+		rows[i] = parquet.Row{parquet.Int64Value(1)}
+	}
+	p := openParquet(t, parquetRows(t, parquet.Decimal(0, 18, parquet.Int64Type), rows))
+	p.nodes[0].logical.scale = 900
+	p.budget.used = pqMaxHeld - 512<<10
+	_, err := p.Next()
+	wantCode(t, err, bucketload.CodeLimit, "512 MiB")
+}
+
+// pqFooterOnly is a file that has nothing but a footer.
+func pqFooterOnly(footer []byte) []byte {
+	data := append([]byte("PAR1"), footer...)
+	return append(binary.LittleEndian.AppendUint32(data, uint32(len(footer))), "PAR1"...)
+}
+
+func TestParquetFooterIsBounded(t *testing.T) {
+	// Field 2 is a list of 200,000 structs without fields.
+	schema := append(binary.AppendUvarint([]byte{0x29, 0xfc}, 200_000), make([]byte, 200_001)...)
+	data := pqFooterOnly(schema)
+	_, err := NewParquet(bytes.NewReader(data), int64(len(data)))
+	wantCode(t, err, bucketload.CodeLimit, "schema")
+
+	// Field 4 is a list of row groups without fields, then of one with column
+	// chunks that have metadata without fields.
+	groups := append(binary.AppendUvarint([]byte{0x49, 0xfc}, 1000), make([]byte, 1001)...)
+	chunks := binary.AppendUvarint([]byte{0x49, 0x1c, 0x19, 0xfc}, 1000)
+	chunks = append(append(chunks, bytes.Repeat([]byte{0x3c, 0, 0}, 1000)...), 0, 0)
+	for name, test := range map[string]struct {
+		footer []byte
+		size   uintptr
+	}{"groups": {groups, 1000 * unsafe.Sizeof(pqRowGroup{})}, "chunks": {chunks, 1000 * unsafe.Sizeof(pqChunk{})}} {
+		budget := pqBudget{used: pqMaxHeld - int(test.size) + 1}
+		f, th := pqFooter{}, thrift{data: test.footer}
+		f.read(&th, &budget)
+		if th.err == nil {
+			t.Errorf("%s are not counted", name)
+			continue
+		}
+		wantCode(t, th.err, bucketload.CodeLimit, "512 MiB")
+		f, th, budget = pqFooter{}, thrift{data: test.footer}, pqBudget{}
+		if f.read(&th, &budget); th.err != nil {
+			t.Errorf("%s: %v", name, th.err)
+		}
+	}
+}
+
+// Differences of no bits stand for any number of values.
+func TestParquetDeltaClaims(t *testing.T) {
+	var header []byte
+	for _, n := range []uint64{1 << 31, 1, 1 << 47, 0} {
+		header = binary.AppendUvarint(header, n)
+	}
+	data := append(header, make([]byte, 1<<17)...) // 65,536 blocks of least 0 and width 0
+	for _, encoding := range []int64{pqDeltaLength, pqDeltaByteArray, pqDeltaBinary} {
+		l := newPqLeaf(&pqNode{pqElement: pqElement{physical: pqByteArray}}, 0, new(pqBudget), new(pqCodecs))
+		if encoding == pqDeltaBinary {
+			l.physical = pqInt64
+		}
+		l.encoding, l.values, l.paged = encoding, data, 1000
+		wantCode(t, l.begin(), bucketload.CodeCorrupt, "no valid beginning")
+	}
+}
