@@ -165,10 +165,9 @@ func (l *pqLeaf) begin() (err error) {
 		l.indexes, err = newHybrid(l.values[1:], uint(l.values[0]))
 		return err
 	case pqRLE:
-		if err = bad(l.physical == pqBoolean); err != nil || len(l.values) < 4 {
-			return err
+		if err = bad(l.physical == pqBoolean); err == nil {
+			l.indexes, err = newHybrid(l.values[min(4, len(l.values)):], 1) // nothing in a page of nulls
 		}
-		l.indexes, err = newHybrid(l.values[4:], 1)
 		return err
 	case pqDeltaBinary:
 		if err = bad(whole); err == nil {

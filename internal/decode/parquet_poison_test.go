@@ -12,7 +12,8 @@ import (
 	"github.com/bucketload/bucketload"
 )
 
-// Files of a few bytes that would cost a worker its memory or its time.
+// Files of a few bytes that would cost a worker its memory or its time, or give
+// other values than they have.
 
 // A few bytes stand for many byte arrays that are all long.
 func TestParquetJoinedIsBounded(t *testing.T) {
@@ -115,5 +116,24 @@ func TestParquetDeltaClaims(t *testing.T) {
 		}
 		l.encoding, l.values, l.paged = encoding, data, 1000
 		wantCode(t, l.begin(), bucketload.CodeCorrupt, "no valid beginning")
+	}
+}
+
+// A page of booleans without its values does not give those of the page before.
+func TestParquetBooleansWithoutValues(t *testing.T) {
+	l := newPqLeaf(&pqNode{pqElement: pqElement{physical: pqBoolean}}, 0, new(pqBudget), new(pqCodecs))
+	l.encoding = pqRLE
+	page := func(values ...byte) error {
+		l.values, l.paged = values, 8
+		if err := l.begin(); err != nil {
+			return err
+		}
+		return l.fill()
+	}
+	if err := page(2, 0, 0, 0, 200, 1, 1); err != nil || l.batch.ints[7] != 1 { // a run of 100
+		t.Fatal(err, l.batch.ints[:8])
+	}
+	for _, values := range [][]byte{nil, {2, 0, 0}, {2, 0, 0, 0}} {
+		wantCode(t, page(values...), bucketload.CodeCorrupt, "fewer values")
 	}
 }
