@@ -137,3 +137,34 @@ func TestParquetBooleansWithoutValues(t *testing.T) {
 		wantCode(t, page(values...), bucketload.CodeCorrupt, "fewer values")
 	}
 }
+
+// An integer of another width than it is stored in is what is stored.
+func TestParquetIntegerWidths(t *testing.T) {
+	for _, test := range []struct {
+		physical pqPhysical
+		bits     int64
+		signed   bool
+		n        int64
+		postgres string
+		want     string
+	}{
+		{pqInt64, 32, false, 1<<32 + 1, "bigint", "4294967297"},
+		{pqInt64, 8, false, 1 << 40, "bigint", "1099511627776"},
+		{pqInt64, 32, true, 1 << 40, "bigint", "1099511627776"},
+		{pqInt32, 64, false, -1, "integer", "-1"},
+		{pqInt32, 64, true, -1, "integer", "-1"},
+		{pqInt32, 0, true, 70_000, "integer", "70000"},
+		{pqInt32, 32, false, -1, "bigint", "4294967295"},
+		{pqInt64, 64, false, -1, "numeric(20,0)", "18446744073709551615"},
+	} {
+		typ := typeOf(pqElement{physical: test.physical, logical: pqLogical{kind: pqInteger, bits: test.bits, signed: test.signed}})
+		if got, err := typ.append(nil, test.n, nil); err != nil || string(got) != test.want || typ.postgres != test.postgres {
+			t.Errorf("%+v: %s %s, %v", test, typ.postgres, got, err)
+		}
+		if form := pqBinaryForm(&typ, "int8"); form == pqInt8Form {
+			if b, ok := form.append(nil, &typ, test.n); !ok || form.number(&typ, b) != map[bool]int64{true: test.n, false: 1<<32 - 1}[typ.kind == pqAsInt] {
+				t.Errorf("%+v: %x", test, b)
+			}
+		}
+	}
+}

@@ -47,7 +47,7 @@ func typeOf(e pqElement) pqType {
 	switch {
 	case l.kind == pqDecimal && (integer || bytes):
 		return decimalType(e)
-	case l.kind == pqInteger && integer:
+	case l.kind == pqInteger && (e.physical == pqInt32 && (l.bits == 8 || l.bits == 16 || l.bits == 32) || e.physical == pqInt64 && l.bits == 64):
 		return integerType(l)
 	case l.kind == pqDate && e.physical == pqInt32:
 		return pqType{kind: pqAsDate, postgres: "date", evidence: "DATE"}
