@@ -17,11 +17,27 @@ import (
 // replacing all of its rows. Runs that add to it or merge into it are of it. A
 // table that no run made is the generation null.
 
-// generation gives a subquery for the generation of the live table of that
-// schema and name.
-func generation(schema, name string) string {
-	return `(SELECT generation FROM bucketload.runs WHERE table_schema = ` + schema + ` AND table_name = ` + name + `
-		AND staging AND NOT merges AND published_at IS NOT NULL ORDER BY published_at DESC LIMIT 1)`
+// generation gives a subquery for the generation of the table with that schema,
+// name and oid: what the last swap of it has made or, where it is another table
+// than any that the ledger knows, null.
+func generation(schema, name, oid string) string {
+	return `(SELECT CASE WHEN ` + known(oid) + ` THEN generation END FROM bucketload.runs WHERE table_schema = ` + schema + ` AND table_name = ` + name + `
+		AND staging AND NOT merges AND published_at IS NOT NULL
+		ORDER BY table_oid = ` + oid + ` AND ledger_oid = ` + ledgerOID + ` DESC NULLS LAST, published_at DESC LIMIT 1)`
+}
+
+// ledgerOID is recorded beside the oid of a table. A restore of the database
+// gives both others: what was recorded before it is believed, until adopt.
+const ledgerOID = `'bucketload.runs'::regclass::oid`
+
+// liveOID gives a subquery for the oid of the table of that schema and name.
+func liveOID(schema, name string) string {
+	return `(SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ` + schema + ` AND c.relname = ` + name + `)`
+}
+
+// known gives a condition on a run: that its table may be the one with the oid.
+func known(oid string) string {
+	return `(table_oid IS NULL OR ledger_oid <> ` + ledgerOID + ` OR table_oid = ` + oid + `)`
 }
 
 // later gives an expression for the time: later than all that the ledger has of
@@ -33,13 +49,27 @@ func later(schema, name string) string {
 }
 
 // history are the runs (id) whose rows the live table $1.$2 has: the one that
-// made it, and those that have added to it.
+// made it, and those that have added to it. A table that somebody has dropped and
+// made anew is another one, and has none.
 var history = `
-	live AS (SELECT ` + generation("$1", "$2") + ` AS generation), content AS (
+	live AS (SELECT t.oid, ` + generation("$1", "$2", "t.oid") + ` AS generation FROM (SELECT ` + liveOID("$1", "$2") + ` AS oid) t), content AS (
 		SELECT r.id FROM bucketload.runs r, live l
-		WHERE r.table_schema = $1 AND r.table_name = $2 AND r.generation IS NOT DISTINCT FROM l.generation
+		WHERE r.table_schema = $1 AND r.table_name = $2 AND r.generation IS NOT DISTINCT FROM l.generation AND ` + known("l.oid") + `
 		  AND (r.id = r.generation OR NOT r.staging OR r.merges AND r.published_at IS NOT NULL)
 	)`
+
+// adopt records which table the rows of earlier runs are in where that is not
+// known: those of the live generation are in the table that is there when first
+// it is loaded after a restore, or by this program. Of what was restored, nothing
+// brings back the tables of other generations.
+func (l *Ledger) adopt(ctx context.Context, table bucketload.TableName) error {
+	_, err := l.pool.Exec(ctx, `WITH `+history+`
+		UPDATE bucketload.runs r SET ledger_oid = `+ledgerOID+`,
+			table_oid = CASE WHEN r.generation IS NOT DISTINCT FROM l.generation THEN l.oid WHEN r.table_oid IS NOT NULL THEN 0 END
+		FROM live l WHERE r.table_schema = $1 AND r.table_name = $2 AND l.oid IS NOT NULL
+		  AND (r.ledger_oid <> `+ledgerOID+` OR r.table_oid IS NULL AND r.generation IS NOT DISTINCT FROM l.generation)`, table.Schema, table.Name)
+	return bucketload.DatabaseError("ledger", err)
+}
 
 // Publication is what a swap did, recorded in its own transaction.
 type Publication struct {
@@ -63,7 +93,9 @@ func Publish(ctx context.Context, tx pgx.Tx, run string, table bucketload.TableN
 		return err
 	}
 	tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET status = $2, state = 'Done', backup = $3, validate = $4, error = NULL,
-		generation = CASE WHEN staging AND NOT merges THEN id ELSE generation END, deleting = load @> '{"delete_sources": true}',
+		generation = CASE WHEN staging AND NOT merges THEN id ELSE generation END,
+		table_oid = CASE WHEN staging THEN `+liveOID("table_schema", "table_name")+` ELSE table_oid END,
+		ledger_oid = CASE WHEN staging THEN `+ledgerOID+` ELSE ledger_oid END, deleting = load @> '{"delete_sources": true}',
 		ended_at = clock_timestamp(), published_at = `+later("runs.table_schema", "runs.table_name")+`
 		WHERE id = $1 AND status = 'running'`, run, p.Status, backup, p.Validate)
 	if err != nil {
@@ -86,7 +118,7 @@ func putAway(ctx context.Context, tx pgx.Tx, run string, table bucketload.TableN
 		return nil, err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO bucketload.backups (backup_schema, backup_name, backup_oid, table_schema, table_name, run, names, generation)
-		SELECT n.nspname, c.relname, c.oid, $3, $4, $5, $6, `+generation("$3", "$4")+`
+		SELECT n.nspname, c.relname, c.oid, $3, $4, $5, $6, `+generation("$3", "$4", "c.oid")+`
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
 		ON CONFLICT (backup_schema, backup_name) DO UPDATE SET backup_oid = excluded.backup_oid, table_schema = excluded.table_schema,
 			table_name = excluded.table_name, run = excluded.run, names = excluded.names, generation = excluded.generation, made_at = now()`,
@@ -135,7 +167,7 @@ type Queryer interface {
 func Generations(ctx context.Context, q Queryer, table bucketload.TableName) ([]Generation, error) {
 	rows, err := q.Query(ctx, `
 		SELECT g.schema, g.name, g.generation, r.published_at, g.run, g.made_at, c.reltuples::bigint, pg_total_relation_size(c.oid), g.names FROM (
-			SELECT $1::text AS schema, $2::text AS name, `+generation("$1", "$2")+` AS generation, NULL AS run, NULL::timestamptz AS made_at, NULL::jsonb AS names, NULL::oid AS oid
+			SELECT $1::text AS schema, $2::text AS name, `+generation("$1", "$2", liveOID("$1", "$2"))+` AS generation, NULL AS run, NULL::timestamptz AS made_at, NULL::jsonb AS names, NULL::oid AS oid
 			UNION ALL
 			SELECT backup_schema, backup_name, generation, run, made_at, names, backup_oid FROM bucketload.backups WHERE table_schema = $1 AND table_name = $2) g
 		JOIN pg_namespace n ON n.nspname = g.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = g.name AND c.oid = coalesce(g.oid, c.oid)
@@ -198,7 +230,7 @@ func EndRollback(ctx context.Context, tx pgx.Tx, id string, table bucketload.Tab
 		return err
 	}
 	_, err = tx.Exec(ctx, `UPDATE bucketload.runs SET status = $2, state = 'Done', backup = $3, validate = $4, generation = $5,
-		ended_at = clock_timestamp(), published_at = `+later("runs.table_schema", "runs.table_name")+` WHERE id = $1`, id, p.Status, backup, p.Validate, of)
+		table_oid = `+liveOID("table_schema", "table_name")+`, ledger_oid = `+ledgerOID+`, ended_at = clock_timestamp(), published_at = `+later("runs.table_schema", "runs.table_name")+` WHERE id = $1`, id, p.Status, backup, p.Validate, of)
 	return bucketload.DatabaseError("rollback", err)
 }
 

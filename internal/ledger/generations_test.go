@@ -77,6 +77,76 @@ func testGenerations(t *testing.T, d *db) {
 	d.must(d.rollBack("rolledback04", nil))
 }
 
+// A table that was dropped and made anew has nothing of what runs have put into
+// the one before it; one that was restored with the ledger has all of it.
+func testRecreated(t *testing.T, d *db) {
+	table := bucketload.TableName{Schema: "public", Name: "t"}
+	content := func(want ...*conducted) {
+		t.Helper()
+		ids := []string{}
+		for _, r := range want {
+			ids = append(ids, r.id)
+		}
+		got, err := d.Content(t.Context(), table)
+		d.must(err)
+		if !slices.Equal(got, ids) {
+			t.Errorf("the table has the rows of %v, want %v", got, ids)
+		}
+	}
+	added := func(uri string) *conducted {
+		t.Helper()
+		r := d.begin(appending())
+		r.all(false, uri)
+		return r
+	}
+	restored := func() {
+		t.Helper()
+		d.exec(`UPDATE bucketload.runs SET table_oid = (table_oid::bigint + 1000000)::oid, ledger_oid = (ledger_oid::bigint + 1000000)::oid`)
+	}
+	d.exec(`CREATE TABLE t ()`)
+	before := added("a")
+	content(before)
+	d.exec(`ALTER TABLE t RENAME TO away`)
+	content()
+	d.exec(`CREATE TABLE t ()`)
+	content()
+	byHand := added("a")
+	content(byHand)
+	d.exec(`DROP TABLE t; ALTER TABLE away RENAME TO t`)
+	content(before)
+
+	first := d.begin(replace("t"))
+	d.exec(`DROP TABLE t; CREATE TABLE t ()`) // as its swap does
+	first.all(true, "a")
+	content(first)
+	more := added("b")
+	content(first, more)
+	restored()
+	content(first, more)
+	d.exec(`VACUUM FULL t`)
+	latest := added("c")
+	content(first, more, latest)
+
+	failed := d.begin(appending())
+	failed.plan(1, "d", "e")
+	failed.prepare(false)
+	d.must(failed.copy(0))
+	failed.fail()
+	d.exec(`DROP TABLE t; CREATE TABLE t ()`)
+	content()
+	_, err := d.Resume(t.Context(), failed.id, ledger.Conductor{})
+	want(t, err, bucketload.CodeConflict, "another table")
+	second := d.begin(replace("t"))
+	second.all(true, "a")
+	d.exec(`DROP TABLE t; CREATE TABLE t ()`)
+	content()
+	all, err := ledger.Generations(t.Context(), d.pool, table)
+	d.must(err)
+	if len(all) != 1 || all[0].Run != nil {
+		t.Errorf("%+v", all)
+	}
+}
+
 func testUnvalidated(t *testing.T, d *db) {
 	table := bucketload.TableName{Schema: "public", Name: "t"}
 	r := d.begin(replace("t"))

@@ -93,10 +93,14 @@ func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load, by
 	if err != nil {
 		return "", err
 	}
+	if err := l.adopt(ctx, load.Table); err != nil {
+		return "", err
+	}
 	for {
 		_, err = l.pool.Exec(ctx, `WITH run AS (
-			INSERT INTO bucketload.runs (id, table_schema, table_name, mode, load, conductor, execution, generation, started_at)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, `+generation("$2", "$3")+`, `+later("$2", "$3")+`))
+			INSERT INTO bucketload.runs (id, table_schema, table_name, mode, load, conductor, execution, generation, table_oid, ledger_oid, started_at)
+				SELECT $1, $2, $3, $4, $5, $6, $7, `+generation("$2", "$3", "t.oid")+`, t.oid, `+ledgerOID+`, `+later("$2", "$3")+`
+				FROM (SELECT `+liveOID("$2", "$3")+` AS oid) t)
 			INSERT INTO bucketload.executions (name, run, machine) SELECT $7, $1, '' WHERE $7 IS NOT NULL`, id, load.Table.Schema, load.Table.Name, load.Mode, definition, by.kind(), by.execution())
 		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.ConstraintName != "runs_one_active" {
 			return dead, bucketload.DatabaseError("ledger", err)
@@ -328,11 +332,13 @@ func (l *Ledger) resume(ctx context.Context, run string, by Conductor, anew bool
 		// First of all the place of the table's one active run, so that no other
 		// can come and go after the look at them. No copy begins before Copy is
 		// entered again.
+		var another bool // table than the one that some of its rows may be in
 		err := tx.QueryRow(ctx, `UPDATE bucketload.runs SET status = 'running', ended_at = NULL,
 				state = CASE WHEN $2 THEN 'Plan' ELSE state END, attempt = attempt + 1,
 				error = CASE WHEN $2 OR error = $3 THEN NULL ELSE error END,
 				conductor = $4, execution = $5, resumed_at = `+later("runs.table_schema", "runs.table_name")+`, seen_at = clock_timestamp()
-			WHERE id = $1 AND published_at IS NULL RETURNING attempt`, run, anew, death, by.kind(), by.execution()).Scan(&try.Attempt)
+			WHERE id = $1 AND published_at IS NULL
+			RETURNING attempt, mode <> 'replace' AND NOT coalesce(`+known(liveOID("table_schema", "table_name"))+`, false)`, run, anew, death, by.kind(), by.execution()).Scan(&try.Attempt, &another)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fenced(run)
 		}
@@ -356,6 +362,9 @@ func (l *Ledger) resume(ctx context.Context, run string, by Conductor, anew bool
 		}
 		if newer != nil {
 			return refuse(fmt.Sprintf("run %s has loaded %s since; run %s is out of date", *newer, r.Load.Table, run), "load again: bucketload load "+r.Load.Key)
+		}
+		if another {
+			return refuse(fmt.Sprintf("%s is another table by now than run %s began with", r.Load.Table, run), "load again: bucketload load "+r.Load.Key)
 		}
 		if !anew {
 			return nil

@@ -43,6 +43,7 @@ func TestOnPostgres(t *testing.T) {
 		{"DeadCopies", testDeadCopies},
 		{"Publish", testPublish},
 		{"Generations", testGenerations},
+		{"Recreated", testRecreated},
 		{"Unvalidated", testUnvalidated},
 		{"Shapes", testShapes},
 		{"Outdated", testOutdated},
@@ -342,7 +343,7 @@ func testUpgrade(t *testing.T, d *db) {
 	}
 	first, err := os.ReadFile("migrations/0001_ledger.sql")
 	d.must(err)
-	d.exec(`CREATE SCHEMA bucketload; CREATE TABLE bucketload.migrations (version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());
+	d.exec(`CREATE TABLE t (); CREATE SCHEMA bucketload; CREATE TABLE bucketload.migrations (version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());
 		INSERT INTO bucketload.migrations VALUES (1, '0001_ledger.sql'); ` + string(first) + `;
 		INSERT INTO bucketload.runs (id, table_schema, table_name, mode, load, status) VALUES ('r', 'public', 't', 'replace', '{}', 'failed')`)
 	copying, err := d.pool.Begin(t.Context())
@@ -353,6 +354,10 @@ func testUpgrade(t *testing.T, d *db) {
 	want(t, d.Upgrade(t.Context()), bucketload.CodeConflict, "older bucketload is loading")
 	d.must(copying.Rollback(t.Context()))
 	d.must(d.Upgrade(t.Context()))
+	d.begin(appending())
+	if n := d.value(`SELECT count(*) FROM bucketload.runs WHERE table_oid = 't'::regclass AND ledger_oid = 'bucketload.runs'::regclass`); n != "2" {
+		t.Error("the run's table is not the one that is there")
+	}
 	if r, err := d.Run(t.Context(), "r"); err != nil || r.Status != bucketload.StatusFailed || r.Conductor != ledger.Process || r.Execution != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
