@@ -202,10 +202,13 @@ func (l *Ledger) markDead(ctx context.Context, run string) (alive, marked bool, 
 	return alive, marked, bucketload.DatabaseError("ledger", err)
 }
 
-// Dead marks a running run failed if nobody conducts it, and says whether
-// somebody does.
+// Dead marks a running run failed if nobody conducts it, ends what is left of it
+// in flight, and says whether somebody conducts it.
 func (l *Ledger) Dead(ctx context.Context, run string) (alive bool, err error) {
-	alive, _, err = l.markDead(ctx, run)
+	alive, marked, err := l.markDead(ctx, run)
+	if err == nil && marked {
+		err = bucketload.DatabaseError("ledger", l.endCopies(ctx, run))
+	}
 	return alive, err
 }
 

@@ -48,11 +48,21 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 	var out CopyOutput
 	var read, size, bad int64
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		files, err := ledger.Lease(ctx, tx, in.Try, in.Batch)
-		if err != nil || len(files) == 0 {
+		if err := table.WaitAtMost(ctx, tx, s.lockWait); err != nil {
 			return err
 		}
-		if err := table.WaitAtMost(ctx, tx, s.lockWait); err != nil {
+		if !d.staging {
+			// Before Lease sees that the run is copying: whoever ends the run and then
+			// swaps the table waits for this transaction, or is seen by Lease.
+			if there, err := lockLive(ctx, tx, d.load.Table); err != nil {
+				return err
+			} else if !there {
+				return &bucketload.Error{Code: bucketload.CodeConflict, Message: fmt.Sprintf("%s is not there any more", d.load.Table),
+					Hint: "load again: bucketload load " + d.load.Key}
+			}
+		}
+		files, err := ledger.Lease(ctx, tx, in.Try, in.Batch)
+		if err != nil || len(files) == 0 {
 			return err
 		}
 		b := &batchCopy{steps: s, def: d, tx: tx, read: &read}
@@ -111,6 +121,16 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 // lockTimeout is how long the rows of a copy wait for others who have locked the
 // table, or have not committed rows with the same keys.
 const lockTimeout = time.Minute
+
+// lockLive lets no swap take the live table's place until tx ends, and says
+// whether it is there.
+func lockLive(ctx context.Context, tx pgx.Tx, name bucketload.TableName) (there bool, err error) {
+	_, err = tx.Exec(ctx, "LOCK TABLE "+table.Quote(name)+" IN ROW EXCLUSIVE MODE")
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == "42P01" || pg.Code == "3F000") { // undefined_table, invalid_schema_name
+		return false, nil
+	}
+	return err == nil, err
+}
 
 // batchCopy copies the files of one batch within its transaction.
 type batchCopy struct {

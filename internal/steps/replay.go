@@ -15,7 +15,6 @@ import (
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/decode"
 	"github.com/bucketload/bucketload/internal/ledger"
-	"github.com/bucketload/bucketload/internal/table"
 )
 
 // ReplayOutput counts what became of a run's rejects.
@@ -106,12 +105,10 @@ func replayable(r *ledger.Run) error {
 func lockCurrent(ctx context.Context, tx pgx.Tx, r *ledger.Run) error {
 	gone := &bucketload.Error{Op: "replay", Code: bucketload.CodeConflict, Message: fmt.Sprintf("%s is no longer what run %s has loaded", r.Load.Table, *r.ID),
 		Hint: "the rejects of the run that has: bucketload runs; or load again: bucketload load " + r.Load.Key}
-	_, err := tx.Exec(ctx, "LOCK TABLE "+table.Quote(r.Load.Table)+" IN ROW EXCLUSIVE MODE")
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == "42P01" || pg.Code == "3F000") { // undefined_table, invalid_schema_name
-		return gone
-	}
-	if err != nil {
+	if there, err := lockLive(ctx, tx, r.Load.Table); err != nil {
 		return err
+	} else if !there {
+		return gone
 	}
 	current, err := ledger.Current(ctx, tx, *r.ID, r.Load.Table)
 	if err == nil && !current {

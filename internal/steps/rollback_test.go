@@ -1,0 +1,83 @@
+package steps
+
+import (
+	"context"
+	"testing"
+
+	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
+)
+
+// appending makes two generations of the table and gives a run that is to append
+// to the second.
+func (b *bench) appending() (load *bucketload.Load, run string) {
+	b.t.Helper()
+	for n := 1; n <= 2; n++ {
+		_, err := b.whole(b.load(map[string]string{"a.csv": rows("a", n)}, withColumns(columnsFN...)))
+		b.must(err)
+	}
+	load = b.load(map[string]string{"b.csv": rows("b", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) { l.Mode = bucketload.ModeAppend })
+	return load, b.prepared(load)
+}
+
+// TestRollbackEndsCopies: a copy of a dead run, which has no lock on the table at
+// that moment, does not go on in the table that came back.
+func TestRollbackEndsCopies(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	load, run := b.appending()
+	straggler, err := b.Pool.Begin(t.Context())
+	b.must(err)
+	defer func() { _ = straggler.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = ledger.Lease(t.Context(), straggler, ledger.Try{Run: run}, 0)
+	b.must(err)
+	b.held[run]()
+	_, err = b.Rollback(t.Context(), load, "")
+	b.must(err)
+	if _, err := straggler.Exec(t.Context(), "INSERT INTO t VALUES ('b', 1)"); err == nil {
+		t.Error("the copy goes on")
+	}
+	if got := b.perFile("t"); len(got) != 1 || got["a"] != 1 {
+		t.Errorf("rows %v", got)
+	}
+}
+
+// TestAppendBehindSwap: a copy into the live table that has waited for a swap
+// looks only then whether its run is still under way.
+func TestAppendBehindSwap(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	_, run := b.appending()
+	swap, err := b.Pool.Begin(t.Context())
+	b.must(err)
+	defer func() { _ = swap.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = swap.Exec(t.Context(), "LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+	b.must(err)
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Copy(context.WithoutCancel(t.Context()), CopyInput{ledger.Try{Run: run}, 0})
+		done <- err
+	}()
+	for b.value("SELECT count(*) FROM pg_locks WHERE mode = 'RowExclusiveLock' AND relation = 't'::regclass AND NOT granted") == "0" {
+		select {
+		case err := <-done:
+			t.Fatalf("the copy did not wait: %v", err)
+		default:
+		}
+	}
+	b.must(b.Ledger.End(t.Context(), ledger.Try{Run: run}, bucketload.StatusFailed, nil))
+	b.must(swap.Commit(t.Context()))
+	wantCode(t, <-done, bucketload.CodeFenced, run)
+	if got := b.perFile("t"); len(got) != 1 || got["a"] != 2 {
+		t.Errorf("rows %v", got)
+	}
+}
+
+// TestAppendToNoTable: a table that somebody drops under an append is missed.
+func TestAppendToNoTable(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	_, run := b.appending()
+	b.exec("DROP TABLE t")
+	wantCode(t, b.copyAll(run), bucketload.CodeConflict, "public.t is not there any more", "bucketload load t")
+}
