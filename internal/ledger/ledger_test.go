@@ -44,6 +44,7 @@ func TestOnPostgres(t *testing.T) {
 		{"Publish", testPublish},
 		{"Generations", testGenerations},
 		{"Recreated", testRecreated},
+		{"Deleting", testDeleting},
 		{"Unvalidated", testUnvalidated},
 		{"Shapes", testShapes},
 		{"Outdated", testOutdated},

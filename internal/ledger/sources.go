@@ -8,10 +8,20 @@ import (
 	"github.com/bucketload/bucketload"
 )
 
-// Deleting gives the published runs of which objects are still to be deleted,
-// of one table or, where it is the zero value, of all, oldest first.
+// inLive is the condition that the live table has the rows of run r: those of a
+// table that a rollback has put away are kept by nothing but their objects and a
+// backup.
+var inLive = `r.generation IS NOT DISTINCT FROM ` + generation("r.table_schema", "r.table_name", ofRun) + ` AND ` + known(ofRun) + ` AND ` + ofRun + ` IS NOT NULL`
+
+// ofRun is the oid of the live table of run r.
+var ofRun = liveOID("r.table_schema", "r.table_name")
+
+// Deleting gives the published runs whose rows the live table has and of which
+// objects are still to be deleted, of one table or, where it is the zero value,
+// of all, oldest first.
 func (l *Ledger) Deleting(ctx context.Context, table bucketload.TableName) ([]string, error) {
-	rows, err := l.pool.Query(ctx, `SELECT id FROM bucketload.runs WHERE deleting AND ($2 = '' OR table_schema = $1 AND table_name = $2) ORDER BY published_at, id`,
+	rows, err := l.pool.Query(ctx, `SELECT id FROM bucketload.runs r
+		WHERE deleting AND ($2 = '' OR table_schema = $1 AND table_name = $2) AND `+inLive+` ORDER BY published_at, id`,
 		table.Schema, table.Name)
 	if err != nil {
 		return nil, bucketload.DatabaseError("ledger", err)
@@ -21,10 +31,11 @@ func (l *Ledger) Deleting(ctx context.Context, table bucketload.TableName) ([]st
 }
 
 // Deletable gives up to n objects of the run, behind number after, every row of
-// which is in the table, and which are not deleted yet, in order.
+// which is in the live table, and which are not deleted yet, in order.
 func (l *Ledger) Deletable(ctx context.Context, run string, after, n int) ([]bucketload.Entry, error) {
 	rows, err := l.pool.Query(ctx, `SELECT no, uri, size, version FROM bucketload.files
-		WHERE run = $1 AND no > $2 AND state = 'loaded' AND rejected = 0 AND deleted_at IS NULL ORDER BY no LIMIT $3`, run, after, n)
+		WHERE run = $1 AND no > $2 AND state = 'loaded' AND rejected = 0 AND duplicates = 0 AND deleted_at IS NULL
+		  AND EXISTS (SELECT FROM bucketload.runs r WHERE r.id = $1 AND `+inLive+`) ORDER BY no LIMIT $3`, run, after, n)
 	if err != nil {
 		return nil, bucketload.DatabaseError("ledger", err)
 	}
@@ -42,6 +53,6 @@ func (l *Ledger) Deleted(ctx context.Context, run string, files []int) error {
 
 // AllDeleted records that of the run's objects all are deleted that are to be.
 func (l *Ledger) AllDeleted(ctx context.Context, run string) error {
-	_, err := l.pool.Exec(ctx, `UPDATE bucketload.runs SET deleting = false WHERE id = $1`, run)
+	_, err := l.pool.Exec(ctx, `UPDATE bucketload.runs r SET deleting = false WHERE id = $1 AND `+inLive, run)
 	return bucketload.DatabaseError("ledger", err)
 }
