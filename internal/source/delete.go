@@ -15,6 +15,8 @@ import (
 
 // Delete deletes an object that is still the version which obj pins. One that
 // is another by now stays, and is CodeChanged; one that is gone is CodeMissing.
+// In S3 the store judges that with the deletion itself; where it cannot, the
+// object stays.
 func (s *Store) Delete(ctx context.Context, obj bucketload.Object) error {
 	root, key, err := splitURI(obj.URI)
 	if err != nil {
@@ -23,8 +25,8 @@ func (s *Store) Delete(ctx context.Context, obj bucketload.Object) error {
 	if root == fileRoot {
 		return deleteFile(key, obj)
 	}
-	// The store itself is to judge at last; one that does not know of If-Match
-	// for this deletes all the same.
+	// Asked beforehand as well, for a store that overlooks If-Match when deleting
+	// deletes whatever is there.
 	if _, err := s.Head(ctx, obj); err != nil {
 		return err
 	}
@@ -36,22 +38,20 @@ func (s *Store) Delete(ctx context.Context, obj bucketload.Object) error {
 	if obj.Version != "" {
 		in.IfMatch = aws.String(`"` + obj.Version + `"`)
 	}
-	del := func() error {
-		return b.inRegion(ctx, b.name, func(region func(*s3.Options)) error {
-			_, err := b.DeleteObject(ctx, in, region)
-			return err
-		})
-	}
-	if err = del(); status(err) == http.StatusNotImplemented {
-		in.IfMatch = nil
-		err = del()
-	}
+	err = b.inRegion(ctx, b.name, func(region func(*s3.Options)) error {
+		_, err := b.DeleteObject(ctx, in, region)
+		return err
+	})
 	if err == nil {
 		return nil
 	}
 	e := bucketload.AsError(b.explain(ctx, obj.URI, err))
-	if e.Code == bucketload.CodeAccess && status(err) == http.StatusForbidden {
+	switch {
+	case e.Code == bucketload.CodeAccess && status(err) == http.StatusForbidden:
 		e.Hint = "the credentials need s3:DeleteObject"
+	case status(err) == http.StatusNotImplemented:
+		e.Message, e.Transient = "the store cannot delete an object on the condition that nobody has changed it", false
+		e.Hint = "delete what is loaded by other means, and say source_after_load: keep"
 	}
 	return e
 }

@@ -1,9 +1,11 @@
 package source
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/temp"
 )
 
 // TestDelete: an object is deleted as long as it is the one that was listed.
@@ -21,5 +23,25 @@ func TestDelete(t *testing.T) {
 				t.Errorf("left %v", left)
 			}
 		})
+	}
+}
+
+// An object stays where the store finds that it is another by then, or says that
+// it cannot find that out.
+func TestDeleteOnCondition(t *testing.T) {
+	for status, want := range map[int]bucketload.Code{http.StatusPreconditionFailed: bucketload.CodeChanged, http.StatusNotImplemented: bucketload.CodeSource} {
+		server, store := startS3(t, bucketload.S3{})
+		must(t, server.Put("b", "a.csv", []byte("one")))
+		object := list(t, store, []string{"s3://b/"}, nil)[0].Object
+		server.Fault(func(r *http.Request) *temp.Fault {
+			if temp.Operation(r) != "DeleteObject" || r.Header.Get("If-Match") != `"`+object.Version+`"` {
+				return nil
+			}
+			return &temp.Fault{Status: status}
+		})
+		wantError(t, store.Delete(t.Context(), object), want, false)
+		if left := list(t, store, []string{"s3://b/"}, nil); len(left) != 1 {
+			t.Errorf("status %d: left %v", status, left)
+		}
 	}
 }
