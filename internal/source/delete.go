@@ -23,7 +23,7 @@ func (s *Store) Delete(ctx context.Context, obj bucketload.Object) error {
 		return err
 	}
 	if root == fileRoot {
-		return deleteFile(key, obj)
+		return s.disk.delete(key, obj)
 	}
 	// Asked beforehand as well, for a store that overlooks If-Match when deleting
 	// deletes whatever is there.
@@ -56,18 +56,31 @@ func (s *Store) Delete(ctx context.Context, obj bucketload.Object) error {
 	return e
 }
 
-func deleteFile(path string, obj bucketload.Object) error {
-	info, err := os.Lstat(path)
-	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		info, err = os.Stat(path)
-	}
+// delete deletes a file, or the link that it was listed as, without leaving the
+// directory that it was listed in.
+func (d *disk) delete(key string, obj bucketload.Object) error {
+	base, err := d.base(key)
 	if err != nil {
-		return explainFile(obj.URI, err)
+		return err
 	}
-	if now := fileObject("", info); now.Version != obj.Version {
+	stat, remove := os.Stat, os.Remove
+	if base != "" {
+		root, err := d.root(base)
+		if err != nil {
+			return explainFile(obj.URI, err)
+		}
+		stat, remove, key = root.Stat, root.Remove, key[len(base):]
+	}
+	info, err := stat(key)
+	switch {
+	case escapes(err):
+		return changed(obj.URI, ": a symbolic link leads out of the directory", nil)
+	case err != nil:
+		return explainFile(obj.URI, err)
+	case fileObject("", info).Version != obj.Version:
 		return changed(obj.URI, "", nil)
 	}
-	if err := os.Remove(path); err != nil {
+	if err := remove(key); err != nil {
 		e := explainFile(obj.URI, err)
 		if errors.Is(err, fs.ErrPermission) {
 			e.Message, e.Hint = "this user may not delete it", "allow writing to its directory to the user that bucketload runs as"

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/bucketload/bucketload"
@@ -18,7 +18,33 @@ import (
 
 // disk is the place of local files. A key is an absolute path; a version is
 // the size in bytes and the modification time in ns since 1970.
-type disk struct{}
+type disk struct {
+	from []pattern // what the files were listed by; none: anything
+
+	mu    sync.Mutex
+	roots map[string]*os.Root // by base; each is closed once nothing holds it
+}
+
+// root gives the directory with that name as it was last listed.
+func (d *disk) root(base string) (*os.Root, error) {
+	d.mu.Lock()
+	root := d.roots[base]
+	d.mu.Unlock()
+	if root != nil {
+		return root, nil
+	}
+	return d.openRoot(base)
+}
+
+func (d *disk) openRoot(base string) (*os.Root, error) {
+	root, err := os.OpenRoot(base)
+	if err == nil {
+		d.mu.Lock()
+		d.roots[base] = root
+		d.mu.Unlock()
+	}
+	return root, err
+}
 
 func fileObject(path string, info fs.FileInfo) bucketload.Object {
 	return bucketload.Object{URI: fileRoot + path, Size: info.Size(), Time: info.ModTime(),
@@ -26,7 +52,7 @@ func fileObject(path string, info fs.FileInfo) bucketload.Object {
 }
 
 // find follows symbolic links wherever they lead: the user named them.
-func (disk) find(_ context.Context, key string) (*bucketload.Object, error) {
+func (*disk) find(_ context.Context, key string) (*bucketload.Object, error) {
 	info, err := os.Stat(key)
 	if err != nil || !info.Mode().IsRegular() {
 		return nil, nil // list says what is wrong with it
@@ -34,13 +60,13 @@ func (disk) find(_ context.Context, key string) (*bucketload.Object, error) {
 	return new(fileObject(key, info)), nil
 }
 
-func (disk) holds(_ context.Context, dir string) (bool, error) {
+func (*disk) holds(_ context.Context, dir string) (bool, error) {
 	info, err := os.Stat(dir)
 	return err == nil && info.IsDir(), nil
 }
 
-func (disk) list(ctx context.Context, p pattern, yield func(string, bucketload.Object) error) error {
-	root, err := os.OpenRoot(p.base)
+func (d *disk) list(ctx context.Context, p pattern, yield func(string, bucketload.Object, error) error) error {
+	root, err := d.openRoot(p.base)
 	if err != nil {
 		e := explainFile(p.text, err)
 		if e.Code == bucketload.CodeMissing {
@@ -48,7 +74,6 @@ func (disk) list(ctx context.Context, p pattern, yield func(string, bucketload.O
 		}
 		return e
 	}
-	defer func() { _ = root.Close() }()
 	w := walk{ctx: ctx, root: root, base: p.base, hidden: p.hidden(), yield: yield}
 	return w.dir(".", "", p.depth())
 }
@@ -59,7 +84,7 @@ type walk struct {
 	root   *os.Root
 	base   string
 	hidden bool // names with a leading dot count, too
-	yield  func(string, bucketload.Object) error
+	yield  func(string, bucketload.Object, error) error
 }
 
 // dir walks one directory; prefix is its name with a slash, "" for the root.
@@ -108,35 +133,99 @@ func (w *walk) entries(name string) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// file yields a regular file, or what a link leads to if that is one and is
-// inside of the directory.
+// file yields a regular file, or what a link leads to if that is one. A link to
+// a directory is passed over where that is inside, and its files are listed.
 func (w *walk) file(name string, regular bool) error {
+	key := w.base + name
 	info, err := w.root.Stat(name)
+	if err != nil {
+		if _, err := w.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return nil // removed in the meantime
+		}
+	}
 	switch {
-	case err != nil && regular && errors.Is(err, fs.ErrNotExist):
-		return nil // removed in the meantime
 	case err != nil && regular:
-		return explainFile(fileRoot+w.base+name, err)
-	case err != nil || !info.Mode().IsRegular():
-		slog.WarnContext(w.ctx, "a symbolic link is left out: it does not lead to a file inside of the directory", "link", w.base+name)
+		return explainFile(fileRoot+key, err)
+	case err != nil:
+		return w.yield(key, bucketload.Object{URI: fileRoot + key}, strays(fileRoot+key, err))
+	case !info.Mode().IsRegular():
 		return nil
 	}
-	return w.yield(w.base+name, fileObject(w.base+name, info))
+	return w.yield(key, fileObject(key, info), nil)
+}
+
+// strays is the error of a symbolic link that leads nowhere, or out of the
+// directory.
+func strays(uri string, err error) error {
+	e := &bucketload.Error{Code: bucketload.CodeAccess, URI: uri, Message: "the symbolic link leads to nothing that can be read", Err: explainFile(uri, err).Err,
+		Hint: "remove it, or leave it out with --exclude"}
+	if escapes(err) {
+		e.Message, e.Err = "the symbolic link leads out of the directory that is loaded, or is not relative", nil
+		e.Hint = "leave it out with --exclude; to load the file, name it with a --from of its own"
+	}
+	return e
+}
+
+// escapes says whether os.Root has refused a path: it is the only error of a
+// path that is not the system's.
+func escapes(err error) bool {
+	var path *fs.PathError
+	_, system := errors.AsType[syscall.Errno](err)
+	return errors.As(err, &path) && !system
+}
+
+// base gives the directory, with a final slash, that a file was listed below and
+// is not to leave; "" where the user named the file, wherever its links lead.
+func (d *disk) base(key string) (string, error) {
+	base := ""
+	for _, p := range d.from {
+		if p.named() && key == p.key {
+			return "", nil
+		}
+		for _, dir := range []string{p.base, below(p.key)} {
+			if len(dir) > len(base) && strings.HasPrefix(key, dir) {
+				base = dir
+			}
+		}
+	}
+	if base == "" && len(d.from) > 0 {
+		return "", usage(fileRoot+key, "the file is outside of all that is loaded from", "go on in the directory where the load was begun")
+	}
+	return base, nil
+}
+
+// file opens a file without leaving the directory that it was listed in, and
+// without waiting for the writer of a pipe.
+func (d *disk) file(obj bucketload.Object, key string) (*os.File, error) {
+	const flags = os.O_RDONLY | syscall.O_NONBLOCK
+	base, err := d.base(key)
+	if err != nil {
+		return nil, err
+	}
+	open := os.OpenFile
+	if base != "" {
+		root, err := d.root(base)
+		if err != nil {
+			return nil, explainFile(obj.URI, err)
+		}
+		open, key = root.OpenFile, key[len(base):]
+	}
+	f, err := open(key, flags, 0)
+	switch {
+	case err == nil:
+		return f, nil
+	case escapes(err):
+		return nil, changed(obj.URI, ": a symbolic link leads out of the directory", nil)
+	}
+	return nil, explainFile(obj.URI, err)
 }
 
 // open checks the version before and, at the end, after the file was read, so
 // that a file that is written to meanwhile is not taken for whole.
-func (disk) open(ctx context.Context, key string, obj bucketload.Object, off, end int64) (io.ReadCloser, error) {
-	info, err := os.Stat(key) // first, for opening a pipe would wait for its writer
+func (d *disk) open(ctx context.Context, key string, obj bucketload.Object, off, end int64) (io.ReadCloser, error) {
+	f, err := d.file(obj, key)
 	if err != nil {
-		return nil, explainFile(obj.URI, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, changed(obj.URI, ": it is no regular file", nil)
-	}
-	f, err := os.Open(key)
-	if err != nil {
-		return nil, explainFile(obj.URI, err)
+		return nil, err
 	}
 	r := &file{f: f, ctx: ctx, obj: obj, left: end - off}
 	if err = r.check(); err == nil {
@@ -162,6 +251,9 @@ func (f *file) check() error {
 	info, err := f.f.Stat()
 	if err != nil {
 		return explainFile(f.obj.URI, err)
+	}
+	if !info.Mode().IsRegular() {
+		return changed(f.obj.URI, ": it is no regular file", nil)
 	}
 	if now := fileObject("", info); now.Size != f.obj.Size || f.obj.Version != "" && now.Version != f.obj.Version {
 		return changed(f.obj.URI, "", nil)

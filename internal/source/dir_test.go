@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -76,12 +77,10 @@ func TestLinks(t *testing.T) {
 	dir := filepath.Join(base, "dir")
 	write(t, dir, "real.csv")
 	write(t, dir, "sub", "s.csv")
-	for link, to := range map[string]string{
-		"inside.csv": "real.csv", "escape.csv": outside, "climb.csv": "../outside/secret.csv", "broken.csv": "none",
-		"up": "..", "subdir": "sub", "loop": "loop",
-	} {
-		must(t, os.Symlink(to, filepath.Join(dir, link)))
-	}
+	link := func(name, to string) { must(t, os.Symlink(to, filepath.Join(dir, name))) }
+	link("inside.csv", "real.csv")
+	link("subdir", "sub")
+	link(".hidden.csv", outside)
 	must(t, os.Symlink(dir, filepath.Join(base, "alias")))
 	store := New(bucketload.S3{})
 	for _, from := range []string{dir, filepath.Join(base, "alias")} {
@@ -90,10 +89,87 @@ func TestLinks(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", from, got, want)
 		}
 	}
-	// Links that the user names are followed, also after a listing that left them out.
-	got := keys("file://"+dir+"/", list(t, store, []string{dir, dir + "/escape.csv", dir + "/subdir"}, nil))
-	if want := []string{"inside.csv", "real.csv", "sub/s.csv", "escape.csv", "subdir/s.csv"}; !slices.Equal(got, want) {
+	// Those that lead out, or to nothing, are refused where they are asked for.
+	for name, to := range map[string]string{"escape.csv": outside, "climb.csv": "../outside/secret.csv", "up": "..", "broken.csv": "none", "loop": "loop"} {
+		link(name, to)
+		e := wantError(t, store.List(t.Context(), []string{dir}, nil, func(Listed) error { return nil }), bucketload.CodeAccess, false)
+		if e.URI != "file://"+dir+"/"+name {
+			t.Errorf("%s: %v", name, e)
+		}
+		list(t, store, []string{dir}, []string{name})
+		list(t, store, []string{dir + "/[!" + name[:1] + "]*"}, nil)
+		must(t, os.Remove(filepath.Join(dir, name)))
+	}
+	// Links that the user names are followed, also beside a listing that leaves them out.
+	link("escape.csv", outside)
+	from := []string{dir + "/{inside,real}.csv", dir + "/escape.csv", dir + "/subdir"}
+	listed := list(t, store, from, nil)
+	if got, want := keys("file://"+dir+"/", listed), []string{"inside.csv", "real.csv", "escape.csv", "subdir/s.csv"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, l := range listed {
+		r, err := New(bucketload.S3{}, from...).Open(t.Context(), l.Object)
+		must(t, err)
+		_, err = io.Copy(io.Discard, r)
+		must(t, errors.Join(err, r.Close()))
+	}
+}
+
+// A link that is put into the directory once it is listed leads nowhere, though
+// what is behind it looks like what was there.
+func TestLinksPutInMeanwhile(t *testing.T) {
+	base := t.TempDir()
+	now := time.Now()
+	for _, dir := range []string{"dir/sub", "outside"} {
+		must(t, os.Chtimes(write(t, base, dir, "a.csv"), now, now))
+	}
+	dir, outside := filepath.Join(base, "dir"), filepath.Join(base, "outside")
+	swap := func(name, to string) {
+		t.Helper()
+		must(t, os.Rename(filepath.Join(dir, name), filepath.Join(dir, "was")))
+		must(t, os.Symlink(to, filepath.Join(dir, name)))
+	}
+	back := func(name string) {
+		t.Helper()
+		must(t, os.Remove(filepath.Join(dir, name)))
+		must(t, os.Rename(filepath.Join(dir, "was"), filepath.Join(dir, name)))
+	}
+	for _, from := range []string{dir, dir + "/", dir + "/sub/*.csv", dir + "/*/*"} {
+		store := New(bucketload.S3{}, from)
+		object := list(t, store, []string{from}, nil)[0].Object
+		for name, to := range map[string]string{"sub/a.csv": outside + "/a.csv", "sub": outside} {
+			if name == "sub" && strings.Contains(from, "/sub") {
+				continue // a link that the user names
+			}
+			swap(name, to)
+			_, err := store.Open(t.Context(), object)
+			wantError(t, err, bucketload.CodeChanged, false)
+			wantError(t, store.Delete(t.Context(), object), bucketload.CodeChanged, false)
+			back(name)
+		}
+		r, err := store.Open(t.Context(), object)
+		must(t, err)
+		must(t, r.Close())
+	}
+	object := list(t, New(bucketload.S3{}), []string{outside}, nil)[0].Object
+	_, err := New(bucketload.S3{}, dir).Open(t.Context(), object)
+	wantError(t, err, bucketload.CodeUsage, false)
+	wantError(t, New(bucketload.S3{}, dir).Delete(t.Context(), object), bucketload.CodeUsage, false)
+}
+
+func TestAbsolute(t *testing.T) {
+	home := t.TempDir()
+	write(t, home, "data", "a.csv")
+	t.Chdir(home)
+	from := Absolute([]string{"data", "data/", "./data/*.csv", "../*/data/a.csv", "/x", "s3://b/", "file:///y"})
+	t.Chdir("/")
+	for _, uri := range from[:4] {
+		if got := list(t, New(bucketload.S3{}), []string{uri}, nil); len(got) != 1 || got[0].URI != "file://"+home+"/data/a.csv" {
+			t.Errorf("%s: %+v", uri, got)
+		}
+	}
+	if want := []string{"/x", "s3://b/", "file:///y"}; !slices.Equal(from[4:], want) {
+		t.Errorf("got %q, want %q", from[4:], want)
 	}
 }
 

@@ -2,8 +2,10 @@ package source
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -67,6 +69,33 @@ func parsePattern(text string) (pattern, error) {
 		return parsePath(text, rest)
 	}
 	return pattern{}, usage(text, fmt.Sprintf("objects cannot be read from %q", scheme+"://"), "write an s3:// or file:// URI, or a path; a path with :// in it begins with ./")
+}
+
+// Paths gives those of the URIs that are read from disk.
+func Paths(from []string) (paths []string) {
+	for _, uri := range from {
+		if p, err := parsePattern(uri); err == nil && p.root == fileRoot {
+			paths = append(paths, uri)
+		}
+	}
+	return paths
+}
+
+// Absolute makes relative paths absolute, so that they name the same files
+// wherever a run is gone on with. They stay as they are below a working
+// directory whose name would be read as a glob.
+func Absolute(from []string) []string {
+	dir, err := os.Getwd()
+	if err != nil || strings.ContainsAny(dir, wildcards+`\`) {
+		return from
+	}
+	from = slices.Clone(from)
+	for i, uri := range from {
+		if uri != "" && !strings.Contains(uri, "://") && !filepath.IsAbs(uri) {
+			from[i] = below(dir) + uri
+		}
+	}
+	return from
 }
 
 // parsePath makes a path absolute; only what the user wrote can be a glob, not

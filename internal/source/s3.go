@@ -56,7 +56,7 @@ func (b bucket) holds(ctx context.Context, dir string) (bool, error) {
 
 // list asks for what begins with the pattern's literal text, a page at a time,
 // and leaves out what is deeper than one directory where one is all there can be.
-func (b bucket) list(ctx context.Context, p pattern, yield func(string, bucketload.Object) error) error {
+func (b bucket) list(ctx context.Context, p pattern, yield func(string, bucketload.Object, error) error) error {
 	in := &s3.ListObjectsV2Input{}
 	if prefix := p.prefix(); prefix != "" {
 		in.Prefix = &prefix
@@ -71,7 +71,7 @@ func (b bucket) list(ctx context.Context, p pattern, yield func(string, bucketlo
 		}
 		for _, o := range out.Contents {
 			key := decodeKey(out, o)
-			if err := yield(key, b.object(key, o)); err != nil {
+			if err := yield(key, b.object(key, o), nil); err != nil {
 				return err
 			}
 		}

@@ -30,8 +30,8 @@
 //
 // Directory markers (keys that end with a slash, empty ones that end with
 // _$folder$). On disk: what is not a regular file; names with a leading dot,
-// unless the glob spells the dot out; symbolic links that lead out of the
-// directory or to another one.
+// unless the glob spells the dot out; symbolic links to directories inside of
+// the directory. A symbolic link that leads out of it, or to nothing, is an error.
 package source
 
 import (
@@ -40,6 +40,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -55,15 +56,23 @@ type Store struct {
 	stall   time.Duration               // a connection that is silent for so long is broken
 	memory  *pool                       // what is read ahead
 	span    int64                       // aheadSpan, but in tests
+	disk    disk
 
 	mu  sync.Mutex
 	api *client // nil until S3 is first used
 }
 
 // New makes a store. It reads no configuration and opens no connection before
-// an s3 URI is used.
-func New(opts bucketload.S3) *Store {
-	return &Store{opts: opts, backoff: fullJitter, stall: time.Minute, memory: memory, span: aheadSpan}
+// an s3 URI is used. Where from has paths, files are opened and deleted only as
+// one of them lists them: whatever was put into a directory since, no link leads
+// out of it.
+func New(opts bucketload.S3, from ...string) *Store {
+	s := &Store{opts: opts, backoff: fullJitter, stall: time.Minute, memory: memory, span: aheadSpan, disk: disk{roots: map[string]*os.Root{}}}
+	for _, path := range Paths(from) {
+		p, _ := parsePattern(path)
+		s.disk.from = append(s.disk.from, p)
+	}
+	return s
 }
 
 // fullJitter is exponential backoff with full jitter: a random time up to
@@ -88,8 +97,9 @@ type place interface {
 	// with a slash.
 	holds(ctx context.Context, dir string) (bool, error)
 	// list yields objects in byte order of their keys: all that p matches and
-	// possibly more. A yield's error ends it and is returned.
-	list(ctx context.Context, p pattern, yield func(key string, obj bucketload.Object) error) error
+	// possibly more, with an error those that cannot be listed if they are
+	// wanted. A yield's error ends it and is returned.
+	list(ctx context.Context, p pattern, yield func(key string, obj bucketload.Object, err error) error) error
 	// open reads bytes [off, end) of the object, 0 <= off <= end <= obj.Size,
 	// and fails if the object is not the version that obj has.
 	open(ctx context.Context, key string, obj bucketload.Object, off, end int64) (io.ReadCloser, error)
@@ -98,7 +108,7 @@ type place interface {
 // place gives where a URI's root leads.
 func (s *Store) place(ctx context.Context, root string) (place, error) {
 	if root == fileRoot {
-		return disk{}, nil
+		return &s.disk, nil
 	}
 	api, err := s.client(ctx)
 	if err != nil {
@@ -155,7 +165,7 @@ func (l *lister) list(ctx context.Context, from place, p pattern) error {
 			return err
 		}
 		if obj != nil {
-			return l.take(p.root, p.key, Listed{*obj, true})
+			return l.take(p.root, p.key, Listed{*obj, true}, nil)
 		}
 	}
 	if p.glob != "" {
@@ -170,18 +180,20 @@ func (l *lister) list(ctx context.Context, from place, p pattern) error {
 	if err := p.valid(); err != nil {
 		return err
 	}
-	return from.list(ctx, p, func(key string, obj bucketload.Object) error {
+	return from.list(ctx, p, func(key string, obj bucketload.Object, err error) error {
 		if !p.matches(key) {
 			return nil
 		}
-		return l.take(p.root, key, Listed{obj, p.chosen()})
+		return l.take(p.root, key, Listed{obj, p.chosen()}, err)
 	})
 }
 
-func (l *lister) take(root, key string, obj Listed) error {
+func (l *lister) take(root, key string, obj Listed, err error) error {
 	switch {
 	case marker(key, obj.Size), l.seen[obj.URI], l.excludes.match(root, key):
 		return nil
+	case err != nil:
+		return err
 	case !utf8.ValidString(key) || strings.ContainsRune(key, 0):
 		return &bucketload.Error{Code: bucketload.CodeName, URI: fmt.Sprintf("%+q", obj.URI),
 			Message: "the name is not UTF-8 text, so it cannot be recorded",

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,14 +32,14 @@ type Steps struct {
 	partBytes int64         // partBytes, but in tests
 
 	mu     sync.Mutex
-	stores map[bucketload.S3]*source.Store
+	stores map[storeKey]*source.Store
 	runs   map[string]*definition
 }
 
 // New gives the steps over the database that pool connects to.
 func New(pool *pgxpool.Pool, log *slog.Logger) *Steps {
 	return &Steps{Pool: pool, Ledger: ledger.New(pool), Log: log, patience: settleTimeout, lockWait: lockTimeout, partBytes: partBytes,
-		stores: map[bucketload.S3]*source.Store{}, runs: map[string]*definition{}}
+		stores: map[storeKey]*source.Store{}, runs: map[string]*definition{}}
 }
 
 // Progress is how far the run is that this process conducts, to be read at any
@@ -54,14 +55,23 @@ type Progress struct {
 	Bytes        atomic.Int64 // of the objects, as stored
 }
 
-// store gives the store for a load's S3 settings, made once.
+// storeKey is what a store is made for: loads from S3 share one, and its
+// connections.
+type storeKey struct {
+	s3    bucketload.S3
+	paths string // on disk
+}
+
+// store gives the store for a load's S3 settings and paths, made once.
 func (s *Steps) store(load *bucketload.Load) *source.Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	store, ok := s.stores[load.S3]
+	paths := source.Paths(load.From)
+	key := storeKey{load.S3, strings.Join(paths, "\n")}
+	store, ok := s.stores[key]
 	if !ok {
-		store = source.New(load.S3)
-		s.stores[load.S3] = store
+		store = source.New(load.S3, paths...)
+		s.stores[key] = store
 	}
 	return store
 }
