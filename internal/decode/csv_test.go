@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -139,6 +140,15 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// numbered gives n different names.
+func numbered(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	return strings.Join(names, ",")
+}
+
 func TestHeader(t *testing.T) {
 	tests := []struct {
 		data string
@@ -165,6 +175,8 @@ func TestHeader(t *testing.T) {
 		{"a,b\xff\n", nil, bucketload.CodeUTF8, 1, "field 2 of the header is not UTF-8"},
 		{"a,\"b", nil, bucketload.CodeQuote, 1, "never closed"},
 		{"\xff\xfea\x00,\x00b\x00", []string{"a", "b"}, "", 0, ""},
+		{numbered(maxNames) + "\n", strings.Split(numbered(maxNames), ","), "", 0, ""},
+		{"\n" + numbered(maxNames+1) + "\n", nil, bucketload.CodeHeader, 2, "the header has 10001 fields, and a file may have 10000"},
 	}
 	for _, test := range tests {
 		c, err := NewCSV(strings.NewReader(test.data), standard)

@@ -79,6 +79,10 @@ func (c *CSV) header(row []bucketload.Field) ([]string, error) {
 	if alone && c.heads != nil && bytes.Equal(c.Raw(), c.headline) {
 		return c.heads, nil
 	}
+	if len(row) > maxNames {
+		return nil, c.fail(0, bucketload.CodeHeader, fmt.Sprintf("the header has %d fields, and a file may have %d", len(row), maxNames),
+			"is this the header, and the delimiter? See csv: {skip_head, header, delimiter}")
+	}
 	names, blank := make([]string, len(row)), 0
 	for i, f := range row {
 		names[i] = string(f.Bytes)

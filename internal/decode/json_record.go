@@ -286,6 +286,10 @@ func (j *JSON) match(n *jsonNode, position int) (*jsonNode, bool) {
 	}
 	child := n.keys[string(key)]
 	if child == nil && n == j.root && j.unknown == jsonGrow && t.flaw.why == nil {
+		if len(j.grown) >= maxNames {
+			t.flawed(from, jsonTooWide)
+			return nil, true
+		}
 		child = j.grow(keyPath(string(key)))
 	}
 	if position <= len(n.learned) && position < jsonLearnKeys && len(key) < jsonLearnLen && !t.escaped && t.flaw.why == nil {
