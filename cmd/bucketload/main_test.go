@@ -76,6 +76,7 @@ func runScript(t *testing.T, script, dsn string) {
 			}
 			env.Setenv("PASSWORD", target.Password)
 			env.Setenv("DATABASE", target.Database)
+			env.Setenv("KEYWORDS_TO", fmt.Sprintf("host=%s port=%d user=%s password='%s' dbname=%s sslmode=disable", target.Host, target.Port, target.User, target.Password, target.Database))
 			env.Setenv("LOADER_TO", fmt.Sprintf("postgres://loader_%s:x@%s:%d/%[1]s?sslmode=disable", target.Database, target.Host, target.Port))
 			env.Setenv("AWS_ENDPOINT_URL_S3", s3.URL())
 			env.Setenv("AWS_REGION", "us-east-1")
