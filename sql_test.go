@@ -35,7 +35,7 @@ func TestSQLIsQuoted(t *testing.T) {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "internal/temp/") {
 				return err
 			}
-			for _, operand := range unquoted(t, path, named[filepath.Dir(path)]) {
+			for _, operand := range unquoted(t, path, nil, named[filepath.Dir(path)]) {
 				key := filepath.ToSlash(filepath.Dir(path)) + " " + operand
 				met[key] = true
 				if allowed[key] == "" {
@@ -51,6 +51,44 @@ func TestSQLIsQuoted(t *testing.T) {
 	for key := range allowed {
 		if !met[key] {
 			t.Errorf("testdata/sql.txt: %q is not in any statement", key)
+		}
+	}
+}
+
+// TestSQLIsQuotedOfLocals: a local variable is quoted where all that it is ever
+// given is.
+func TestSQLIsQuotedOfLocals(t *testing.T) {
+	for body, want := range map[string]string{
+		`x := Quote(a)`:                             "",
+		`x := a`:                                    "x",
+		`x := Quote(a); x = a`:                      "x",
+		`x := Quote(a); if b { x = a }`:             "x",
+		`x := Quote(a); x += a`:                     "x",
+		`x := Quote(a); x += ", " + Quote(b)`:       "",
+		`x := Quote(a); x = x + Quote(b)`:           "",
+		`x := fmt.Sprintf(a, Quote(b))`:             "x",
+		`x := fmt.Sprintf("%s", Quote(b))`:          "",
+		`x := Quote(a); scan(&x)`:                   "x",
+		`x := Quote(a); x, err := f()`:              "x",
+		`x, y := Quote(a), b; x = y`:                "x",
+		`x, y := Quote(a), Quote(b); x = y`:         "",
+		`var x string; x = Quote(a)`:                "",
+		`var x string; x = a`:                       "x",
+		`var x = a`:                                 "x",
+		`const x = "y"`:                             "",
+		`for _, x := range a`:                       "x",
+		`var x string; for _, x = range a`:          "x",
+		`x := Quote(a); y := &x; *y = a`:            "x",
+		`x := Quote(a); func() { x = a }()`:         "x",
+		`x := Quote(a); { x := b; x = b; _ = x }`:   "",
+		`y := a; x := Quote(a); y = b; x = Itoa(b)`: "",
+	} {
+		if !strings.HasSuffix(body, "range a") {
+			body += ";"
+		}
+		source := "package p; func f(a, b string) { " + body + ` { query("SELECT " + x) } }`
+		if got := strings.Join(unquoted(t, "p.go", source, nil), " "); got != want {
+			t.Errorf("%s: unquoted %q, want %q", body, got, want)
 		}
 	}
 }
@@ -97,10 +135,11 @@ func constants(t *testing.T) map[string][]string {
 	return all
 }
 
-// unquoted gives the operands of the file's statements that nothing has quoted.
-func unquoted(t *testing.T, path string, constants []string) (operands []string) {
+// unquoted gives the operands of the file's statements that nothing has quoted;
+// source is what the file has, nil for what is on disk.
+func unquoted(t *testing.T, path string, source any, constants []string) (operands []string) {
 	fset := token.NewFileSet()
-	file, err := parser.ParseFile(fset, path, nil, 0)
+	file, err := parser.ParseFile(fset, path, source, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +150,7 @@ func unquoted(t *testing.T, path string, constants []string) (operands []string)
 		}
 		return strings.Join(strings.Fields(b.String()), " ")
 	}
+	given := values(file)
 	inner := map[ast.Expr]bool{} // parts of a chain that was seen whole
 	ast.Inspect(file, func(n ast.Node) bool {
 		e, ok := n.(ast.Expr)
@@ -134,7 +174,7 @@ func unquoted(t *testing.T, path string, constants []string) (operands []string)
 			if id, ok := p.(*ast.Ident); ok && slices.Contains(constants, id.Name) {
 				continue
 			}
-			if !safe(p, 0) && !slices.Contains(operands, text(p)) {
+			if !given.safe(p) && !slices.Contains(operands, text(p)) {
 				operands = append(operands, text(p))
 			}
 		}
@@ -197,42 +237,90 @@ func literal(e ast.Expr) (string, bool) {
 	return s, err == nil
 }
 
-// safe says whether an expression is constant, or was quoted, here or where the
-// local variable that it is got its values.
-func safe(e ast.Expr, depth int) bool {
-	switch e := e.(type) {
-	case *ast.BasicLit:
-		return true
-	case *ast.ParenExpr:
-		return safe(e.X, depth)
-	case *ast.BinaryExpr:
-		return safe(e.X, depth) && safe(e.Y, depth)
-	case *ast.CallExpr:
-		name := ""
-		switch f := e.Fun.(type) {
-		case *ast.Ident:
-			name = f.Name
-		case *ast.SelectorExpr:
-			name = f.Sel.Name
-		}
-		if name == "Sprintf" {
-			return !slices.ContainsFunc(formatted(e), func(p ast.Expr) bool { return !safe(p, depth) })
-		}
-		return slices.Contains(quoting, name)
-	case *ast.Ident:
-		if e.Obj == nil || depth > 3 {
-			return false
-		}
-		switch d := e.Obj.Decl.(type) {
-		case *ast.ValueSpec:
-			return e.Obj.Kind == ast.Con || len(d.Values) == 1 && safe(d.Values[0], depth+1)
-		case *ast.AssignStmt:
-			for i, left := range d.Lhs {
-				if id, ok := left.(*ast.Ident); ok && id.Name == e.Name && len(d.Lhs) == len(d.Rhs) {
-					return safe(d.Rhs[i], depth+1)
-				}
-			}
+// origins are the expressions that variables are given as values, by variable;
+// nil for a value that is no expression by itself.
+type origins map[*ast.Object][]ast.Expr
+
+// values gives all that the file's variables are given, wherever that is.
+func values(file *ast.File) origins {
+	all := origins{}
+	give := func(to ast.Expr, value ast.Expr) {
+		if id, ok := to.(*ast.Ident); ok && id.Obj != nil {
+			all[id.Obj] = append(all[id.Obj], value)
 		}
 	}
-	return false
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.AssignStmt:
+			for i, left := range n.Lhs {
+				if len(n.Lhs) == len(n.Rhs) {
+					give(left, n.Rhs[i])
+				} else {
+					give(left, nil)
+				}
+			}
+		case *ast.ValueSpec:
+			for i, name := range n.Names {
+				if len(n.Names) == len(n.Values) {
+					give(name, n.Values[i])
+				} else if len(n.Values) > 0 {
+					give(name, nil)
+				}
+			}
+		case *ast.RangeStmt:
+			give(n.Key, nil)
+			give(n.Value, nil)
+		case *ast.UnaryExpr:
+			if n.Op == token.AND {
+				give(n.X, nil)
+			}
+		}
+		return true
+	})
+	return all
+}
+
+// safe says whether an expression is constant, or was quoted, here or wherever
+// the local variable that it is got its values.
+func (o origins) safe(e ast.Expr) bool {
+	seen := map[*ast.Object]bool{} // and safe, unless another value is not
+	var safe func(e ast.Expr) bool
+	unsafe := func(e ast.Expr) bool { return !safe(e) }
+	safe = func(e ast.Expr) bool {
+		switch e := e.(type) {
+		case *ast.BasicLit:
+			return true
+		case *ast.ParenExpr:
+			return safe(e.X)
+		case *ast.BinaryExpr:
+			return safe(e.X) && safe(e.Y)
+		case *ast.CallExpr:
+			name := ""
+			switch f := e.Fun.(type) {
+			case *ast.Ident:
+				name = f.Name
+			case *ast.SelectorExpr:
+				name = f.Sel.Name
+			}
+			if name == "Sprintf" {
+				pieces := formatted(e)
+				return len(pieces) > 0 && !slices.ContainsFunc(pieces, unsafe)
+			}
+			return slices.Contains(quoting, name)
+		case *ast.Ident:
+			if e.Obj == nil || e.Obj.Kind != ast.Var && e.Obj.Kind != ast.Con {
+				return false
+			}
+			if _, parameter := e.Obj.Decl.(*ast.Field); parameter {
+				return false
+			}
+			if !seen[e.Obj] {
+				seen[e.Obj] = true
+				return !slices.ContainsFunc(o[e.Obj], unsafe)
+			}
+			return true
+		}
+		return false
+	}
+	return safe(e)
 }
