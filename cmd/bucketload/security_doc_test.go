@@ -27,8 +27,10 @@ func TestSecurityDocument(t *testing.T) {
 		"It only adds rows to a table of another's": {"CREATE TABLE public.year_2022 (id bigint)", "load year_2022 --from data/ --mode append"},
 		"It merges rows into a table of another's": {"CREATE TABLE public.year_2022 (id bigint PRIMARY KEY); INSERT INTO public.year_2022 VALUES (2)",
 			strings.ReplaceAll(twice, "data/", "data/ --mode upsert --set key=[id] --force")},
+		"It replaces partitions of a table of another's": {"CREATE TABLE public.year_2022 (id bigint); INSERT INTO public.year_2022 VALUES (2)",
+			strings.ReplaceAll(twice, "data/", "data/ --mode replace_partition --set key=[id] --force")},
 		"It replaces the rows of a table of another's": {"CREATE TABLE public.year_2022 (id bigint); INSERT INTO public.year_2022 VALUES (7)", strings.ReplaceAll(twice, "data/", "data/ --replace in_place")},
-		"Who only looks": {"loaded", "runs; status RUN; files RUN; history RUN; rejects RUN"},
+		"Who only looks": {"loaded", "runs; status RUN; files RUN; history RUN; rejects RUN; backups year_2022"},
 	}
 	dir := t.TempDir()
 	writeExample(t, filepath.Join(dir, "data", "a.csv"), "id\n1\n2\n", nil)
