@@ -151,6 +151,11 @@ type part struct {
 // key says what the part is, for people and to find it again.
 func (p part) key() string { return p.Kind + " " + quote(p.Name) + " of the live table" }
 
+// targets gives, as actions of ALTER INDEX, the statistics targets of the columns
+// of index i; they have no names.
+const targets = `(SELECT string_agg(format('ALTER COLUMN %s SET STATISTICS %s', attnum, attstattarget), ', ' ORDER BY attnum)
+	FROM pg_attribute WHERE attrelid = i.oid AND attstattarget >= 0)`
+
 // parts lists what a table has. The names that pg_get_*def writes around a
 // definition are known, so their length is too.
 func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
@@ -158,8 +163,8 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 		SELECT 'constraint', conname, pg_get_constraintdef(c.oid), '', ARRAY(
 			SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)),
 			coalesce(quote_literal(obj_description(c.oid, 'pg_constraint')), ''),
-			coalesce((SELECT 'SET (' || string_agg(format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') || ')'
-				FROM unnest(i.reloptions) o WHERE contype <> 'x'), ''),
+			concat_ws(', ', (SELECT 'SET (' || string_agg(format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') || ')'
+				FROM unnest(i.reloptions) o WHERE contype <> 'x'), `+targets+`),
 			coalesce((SELECT spcname FROM pg_tablespace WHERE oid = i.reltablespace), ''),
 			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''),
 			coalesce(x.indisclustered, false), coalesce(x.indisreplident, false), contype = 'f' AND convalidated
@@ -172,7 +177,7 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 			SELECT attname FROM pg_depend d JOIN pg_attribute ON attrelid = d.refobjid AND attnum = d.refobjsubid
 			WHERE d.classid = 'pg_class'::regclass AND d.objid = i.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
 			ORDER BY attnum),
-			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''), '',
+			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''), coalesce(`+targets+`, ''),
 			coalesce((SELECT spcname FROM pg_tablespace WHERE oid = i.reltablespace), ''), '', x.indisclustered, x.indisreplident, false
 		FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 		WHERE x.indrelid = $1 AND x.indisvalid AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.oid AND c.conrelid = $1)

@@ -48,7 +48,7 @@ type Away struct {
 // while the first one is waited for. For each further one the wait is so short that nobody who waits
 // for what is held already is taken for part of a deadlock.
 func Swap(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, steps []Step, away Away) (*Backup, error) {
-	s := &swap{op: "swap", tx: tx, load: load, run: run, steps: steps, in: bucketload.StagingTable(run), away: away}
+	s := &swap{op: "swap", tx: tx, load: load, run: run, steps: steps, in: bucketload.StagingTable(run), finals: map[string]string{}, away: away}
 	b, err := s.do(ctx)
 	return b, bucketload.DatabaseError("swap", err)
 }
@@ -111,6 +111,9 @@ func (s *swap) do(ctx context.Context) (*Backup, error) {
 	}
 	following, err := s.takeOff(ctx, live)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.nameIdentities(ctx, in, live); err != nil {
 		return nil, err
 	}
 	serials, err := s.releaseSequences(ctx, live.OID)
@@ -274,8 +277,14 @@ func (s *swap) dress(ctx context.Context, oid uint32, live *Live) error {
 	}
 	// The grants of the new table are read once more, as its new owner changed them.
 	return s.execAll(ctx, `
-		WITH t AS (SELECT c.*, n.oid AS new, n.relacl AS newacl, n.relowner AS newowner FROM pg_class c, pg_class n WHERE n.oid = $1 AND c.oid = $2)
+		WITH t AS (SELECT c.*, n.oid AS new, n.relacl AS newacl, n.relowner AS newowner FROM pg_class c, pg_class n WHERE n.oid = $1 AND c.oid = $2),
+		s AS (SELECT c.*, n.oid AS new, n.relacl AS newacl, n.relowner AS newowner FROM (`+identities+`) i JOIN pg_class c ON c.oid = i.was JOIN pg_class n ON n.oid = i.is)
 		SELECT sql FROM (
+			-- an identity goes on where the old one was
+			SELECT 0, format('SELECT setval(%L, %s)', new::regclass, was)
+			FROM s JOIN pg_sequence ON seqrelid = new, pg_sequence_last_value(s.oid) was, pg_sequence_last_value(new) now
+			WHERE was BETWEEN seqmin AND seqmax AND (now IS NULL OR CASE WHEN seqincrement > 0 THEN was > now ELSE was < now END)
+			UNION
 			SELECT 1, format('REVOKE ALL ON %s FROM %s', new::regclass, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
 			FROM t, aclexplode(coalesce(newacl, acldefault('r', newowner))) g WHERE relacl IS DISTINCT FROM newacl
 			UNION
@@ -296,14 +305,47 @@ func (s *swap) dress(ctx context.Context, oid uint32, live *Live) error {
 			SELECT 5, format('COMMENT ON COLUMN %s.%I IS %L', new::regclass, a.attname, col_description(t.oid, a.attnum))
 			FROM t JOIN pg_attribute a ON a.attrelid = t.oid JOIN pg_attribute na ON na.attrelid = t.new AND na.attname = a.attname
 			WHERE a.attnum > 0 AND NOT a.attisdropped AND col_description(t.oid, a.attnum) IS NOT NULL
-			UNION -- an identity goes on where the old one was
-			SELECT 6, format('SELECT setval(%L, %s)', ns.seqrelid::regclass, was)
-			FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attidentity <> '' JOIN pg_attribute na ON na.attrelid = t.new AND na.attname = a.attname
-			JOIN pg_depend o ON o.refobjid = t.oid AND o.refobjsubid = a.attnum AND o.classid = 'pg_class'::regclass AND o.refclassid = o.classid AND o.deptype = 'i'
-			JOIN pg_depend n ON n.refobjid = t.new AND n.refobjsubid = na.attnum AND n.classid = 'pg_class'::regclass AND n.refclassid = n.classid AND n.deptype = 'i'
-			JOIN pg_sequence ns ON ns.seqrelid = n.objid, pg_sequence_last_value(o.objid) was, pg_sequence_last_value(n.objid) now
-			WHERE was BETWEEN ns.seqmin AND ns.seqmax AND (now IS NULL OR CASE WHEN ns.seqincrement > 0 THEN was > now ELSE was < now END)
+			UNION -- what its sequence has
+			SELECT 6, format('REVOKE ALL ON SEQUENCE %s FROM %s', new::regclass, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
+			FROM s, aclexplode(coalesce(newacl, acldefault('s', newowner))) g WHERE relacl IS DISTINCT FROM newacl
+			UNION
+			SELECT 7, format('GRANT %s ON SEQUENCE %s TO %s%s', g.privilege_type, new::regclass,
+				CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+				CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+			FROM s, aclexplode(coalesce(relacl, acldefault('s', relowner))) g WHERE relacl IS DISTINCT FROM newacl
+			UNION
+			SELECT 8, format('COMMENT ON SEQUENCE %s IS %L', new::regclass, obj_description(oid, 'pg_class'))
+			FROM s WHERE obj_description(oid, 'pg_class') IS NOT NULL
+			UNION -- since PostgreSQL 18 a NOT NULL is a constraint
+			SELECT 9, format('COMMENT ON CONSTRAINT %I ON %s IS %L', n.conname, new::regclass, obj_description(c.oid, 'pg_constraint'))
+			FROM t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype = 'n' JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = c.conkey[1]
+			JOIN pg_attribute na ON na.attrelid = t.new AND na.attname = a.attname
+			JOIN pg_constraint n ON n.conrelid = t.new AND n.contype = 'n' AND n.conkey[1] = na.attnum
+			WHERE obj_description(c.oid, 'pg_constraint') IS NOT NULL
 		) s(step, sql) ORDER BY step, sql`, oid, live.OID)
+}
+
+// identities are the sequences of the identities of table $2 (was) and of those
+// that table $1 has in columns of the same names (is).
+const identities = `SELECT o.objid AS was, n.objid AS is
+	FROM pg_depend o JOIN pg_attribute a ON a.attrelid = o.refobjid AND a.attnum = o.refobjsubid AND a.attidentity <> ''
+	JOIN pg_attribute na ON na.attrelid = $1 AND na.attname = a.attname
+	JOIN pg_depend n ON n.refobjid = na.attrelid AND n.refobjsubid = na.attnum AND n.classid = o.classid AND n.refclassid = o.classid AND n.deptype = 'i'
+	WHERE o.refobjid = $2 AND o.classid = 'pg_class'::regclass AND o.refclassid = o.classid AND o.deptype = 'i'`
+
+// nameIdentities gives the sequences of identities the names of the live table's,
+// which are about to become free. Those of a backup have theirs.
+func (s *swap) nameIdentities(ctx context.Context, in uint32, live *Live) error {
+	if s.back {
+		return nil
+	}
+	rows, err := s.tx.Query(ctx, `SELECT n.relname, o.relname FROM (`+identities+`) i JOIN pg_class o ON o.oid = i.was JOIN pg_class n ON n.oid = i.is`, in, live.OID)
+	if err != nil {
+		return err
+	}
+	var name, final string
+	_, err = pgx.ForEachRow(rows, []any{&name, &final}, func() error { s.finals[name] = final; return nil })
+	return err
 }
 
 // releaseSequences takes the sequences of serial columns off the live table,
@@ -532,8 +574,7 @@ func (s *swap) renameConstraints(ctx context.Context, oid uint32, live *Live) er
 // own pattern with the table's name in the place of staging's. false where the
 // user named it.
 func (s *swap) final(name string) (string, bool) {
-	if s.back {
-		final, ok := s.finals[name]
+	if final, ok := s.finals[name]; ok || s.back {
 		return final, ok
 	}
 	for _, step := range s.steps {

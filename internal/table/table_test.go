@@ -39,6 +39,7 @@ func TestOnPostgres(t *testing.T) {
 		{"Rollback", testRollback},
 		{"RollbackRefuses", testRollbackRefuses},
 		{"SwapIdentity", testSwapIdentity},
+		{"SwapReplicaIdentity", testSwapReplicaIdentity},
 		{"FollowersFit", testFollowersFit},
 		{"References", testReferences},
 		{"SwapBesideOthers", testSwapBesideOthers},
@@ -258,6 +259,7 @@ func (d *db) catalog(name bucketload.TableName) []string {
 		`SELECT format('owner %s replica %s security %s %s method %s space %s comment %s', relowner::regrole, relreplident, relrowsecurity, relforcerowsecurity, relam, reltablespace,
 			obj_description(oid, 'pg_class')) FROM pg_class WHERE oid = $1`,
 		`SELECT format('index %s space %s', c.oid::regclass, reltablespace) FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = $1`,
+		`SELECT format('index %s column %s target %s', attrelid::regclass, attnum, attstattarget) FROM pg_index JOIN pg_attribute ON attrelid = indexrelid WHERE indrelid = $1`,
 		`SELECT format('%s target %s', stxname, stxstattarget) FROM pg_statistic_ext WHERE stxrelid = $1`,
 		`SELECT format('trigger %s %s comment %s', pg_get_triggerdef(oid), tgenabled, obj_description(oid, 'pg_trigger')) FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal`,
 		`SELECT format('policy %s %s %s %s using %s check %s comment %s', polname, polcmd, polpermissive, polroles::regrole[], pg_get_expr(polqual, polrelid),
@@ -277,6 +279,8 @@ func (d *db) catalog(name bucketload.TableName) []string {
 		`SELECT format('grant %s to %s %s', privilege_type, grantee::regrole, is_grantable) FROM pg_class, aclexplode(coalesce(relacl, acldefault('r', relowner))) WHERE oid = $1`,
 		`SELECT format('grant %s (%s) to %s %s', privilege_type, attname, grantee::regrole, is_grantable) FROM pg_attribute, aclexplode(attacl) WHERE attrelid = $1`,
 		`SELECT format('sequence %s of %s %s owner %s', s.oid::regclass, refobjsubid, deptype, relowner::regrole) || row(seqtypid::regtype, seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle)
+				|| format(' comment %s ', obj_description(s.oid, 'pg_class')) || array(SELECT format('grant %s to %s %s', privilege_type, grantee::regrole, is_grantable)
+				FROM aclexplode(coalesce(relacl, acldefault('s', relowner))) ORDER BY 1)::text
 			FROM pg_depend JOIN pg_class s ON s.oid = objid AND relkind = 'S' JOIN pg_sequence ON seqrelid = s.oid
 			WHERE classid = 'pg_class'::regclass AND refclassid = classid AND refobjid = $1`,
 	}
