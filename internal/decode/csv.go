@@ -15,8 +15,9 @@ const (
 	// MaxRow is the longest row in bytes, line end included. A longer one is
 	// most often a quote that is never closed.
 	MaxRow = 16 << 20
-	// maxNames is how many names a file's header or records may have: several times
-	// the columns of a table, for a load may take but some of them.
+	// maxNames is how many names a file's header may have, and how many keys of
+	// records are looked at: several times the columns of a table, for a load may
+	// take but some of them.
 	maxNames = 10_000
 )
 

@@ -48,7 +48,6 @@ var (
 	jsonSurrogate = &jsonReason{bucketload.CodeSyntax, "half a surrogate pair, which is no character", jsonMend}
 	jsonNoWord    = &jsonReason{bucketload.CodeSyntax, "neither a number, true, false nor null", "numbers have no leading zeros, NaN and Infinity are none; " + jsonMend}
 	jsonTrailing  = syntax("a comma behind the last value")
-	jsonTooWide   = &jsonReason{bucketload.CodeLimit, "different keys in the first records: more than " + strconv.Itoa(maxNames), "where keys are data, load whole records: columns: {record: {from: $, type: jsonb}}"}
 	jsonNUL       = &jsonReason{bucketload.CodeNUL, `\u0000, which Postgres cannot hold`, "leave it out in the file"}
 )
 

@@ -229,7 +229,7 @@ func (j *JSON) inside(n, child *jsonNode, from, behind int) bool {
 	switch {
 	case child != nil:
 		return j.value(child)
-	case n != j.root || j.unknown == bucketload.PolicyIgnore:
+	case n != j.root || j.unknown == bucketload.PolicyIgnore || j.unknown == jsonGrow:
 		return t.skip()
 	}
 	at := t.i
@@ -285,11 +285,7 @@ func (j *JSON) match(n *jsonNode, position int) (*jsonNode, bool) {
 		key = j.decoded[at:]
 	}
 	child := n.keys[string(key)]
-	if child == nil && n == j.root && j.unknown == jsonGrow && t.flaw.why == nil {
-		if len(j.grown) >= maxNames {
-			t.flawed(from, jsonTooWide)
-			return nil, true
-		}
+	if child == nil && n == j.root && j.unknown == jsonGrow && t.flaw.why == nil && len(j.grown) < maxNames {
 		child = j.grow(keyPath(string(key)))
 	}
 	if position <= len(n.learned) && position < jsonLearnKeys && len(key) < jsonLearnLen && !t.escaped && t.flaw.why == nil {

@@ -378,10 +378,7 @@ func TestSampleJSON(t *testing.T) {
 		t.Errorf("of what has no records: %v", err)
 	}
 	keys := func(n int) string { return `{"` + strings.ReplaceAll(numbered(n), ",", `":1,"`) + `":1}` }
-	if names, rows, err := SampleJSON("$", 2, []byte(keys(maxNames)+keys(maxNames+1)+keys(1))); err != nil || len(names) != maxNames || len(rows) != 2 {
-		t.Errorf("of too many keys in one record: %d names, %d rows, %v", len(names), len(rows), err)
-	}
-	if _, _, err := SampleJSON("$", 2, []byte(keys(maxNames+1))); bucketload.AsError(err) == nil || bucketload.AsError(err).Code != bucketload.CodeLimit {
-		t.Errorf("of too many keys: %v", err)
+	if names, rows, err := SampleJSON("$", 2, []byte(keys(maxNames+1)+keys(1))); err != nil || len(names) != maxNames || len(rows) != 2 {
+		t.Errorf("of too many keys: %d names, %d rows, %v", len(names), len(rows), err)
 	}
 }
