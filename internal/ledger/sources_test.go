@@ -44,6 +44,7 @@ func testDeleting(t *testing.T, d *db) {
 		r.all(staging, uris...)
 		return r
 	}
+	d.exec(`CREATE TABLE t ()`)
 	first := load(replace("t"), true, "a", "b", "c", "d")
 	d.exec(`UPDATE bucketload.files SET rejected = 1 WHERE uri = 'b'; UPDATE bucketload.files SET duplicates = 1 WHERE uri = 'c'`)
 	deleting(first)
@@ -64,4 +65,12 @@ func testDeleting(t *testing.T, d *db) {
 	deletable(second, "e")
 	d.must(d.AllDeleted(t.Context(), second.id))
 	deleting(added)
+	deletable(added, "f")
+
+	d.exec(`DROP TABLE t`)
+	deleting()
+	deletable(added)
+	d.exec(`CREATE TABLE t ()`)
+	deleting()
+	deletable(added)
 }
