@@ -61,7 +61,7 @@ var faults = []fault{
 		return errors.Join(v.exec(ctx, set+"1"), v.terminate(ctx, ""), v.last(ctx), v.exec(ctx, set+"0"))
 	}},
 	{"server: the live table locked", []string{"Copy", "Build", "Swap"}, func(ctx context.Context, v *victim) error { return v.lock(ctx) }},
-	{"server: deadlock", []string{"Build", "Analyze"}, func(ctx context.Context, v *victim) error { return v.deadlock(ctx) }},
+	{deadlocked, []string{"Copy"}, func(ctx context.Context, v *victim) error { return v.deadlock(ctx) }},
 	{diskFull, nil, func(ctx context.Context, v *victim) error {
 		if err := v.disk.fill(); err != nil {
 			return err
@@ -115,9 +115,9 @@ var faults = []fault{
 type victim struct {
 	*round
 	cmd    *exec.Cmd
-	args   []string
 	done   chan struct{} // closed once the command has ended
 	random *rand.Rand
+	state  string // of the run, when the fault came
 }
 
 // errLate is that the command has ended before the fault could come.
@@ -131,10 +131,9 @@ func (v *victim) strike(ctx context.Context, s strike) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	for s.state != "" {
-		var state string
-		err := conn.QueryRow(ctx, `SELECT state FROM bucketload.runs WHERE status = 'running' ORDER BY started_at DESC LIMIT 1`).Scan(&state)
-		if err == nil && slices.Index(states, state) >= slices.Index(states, s.state) {
+	for v.state = inRollback; s.state != ""; {
+		err := conn.QueryRow(ctx, `SELECT state FROM bucketload.runs WHERE status = 'running' ORDER BY started_at DESC LIMIT 1`).Scan(&v.state)
+		if err == nil && slices.Index(states, v.state) >= slices.Index(states, s.state) {
 			break
 		}
 		if err := v.pause(ctx, 2*time.Millisecond); err != nil {
@@ -269,20 +268,6 @@ func (v *victim) lock(ctx context.Context) error {
 	return v.inTransaction(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `LOCK TABLE public.t IN ROW EXCLUSIVE MODE`)
 		return errors.Join(err, v.pause(ctx, time.Second))
-	})
-}
-
-// deadlock takes what the swap wants, and then wants what the swap has.
-func (v *victim) deadlock(ctx context.Context) error {
-	return v.inTransaction(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SET LOCAL deadlock_timeout = '10ms'; LOCK TABLE public.t IN ACCESS SHARE MODE`); err != nil {
-			return err
-		}
-		if err := v.pause(ctx, 200*time.Millisecond); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, `DO $$BEGIN EXECUTE (SELECT 'LOCK TABLE dataimport.r_' || id || ' IN ACCESS EXCLUSIVE MODE' FROM bucketload.runs WHERE status = 'running'); END$$`)
-		return err
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -66,8 +67,15 @@ type round struct {
 
 	mu    sync.Mutex
 	mixed []string // what the reader saw that it must not
+	came  []came
 	notes []string // faults that did not come about
 }
+
+// came is a fault that has come about, and the state of the run that it met.
+type came struct{ fault, state string }
+
+// inRollback is the state of a fault that comes to a rollback.
+const inRollback = "rollback"
 
 // strike is a fault, and when it comes: a while after the run has entered a state.
 type strike struct {
@@ -215,7 +223,11 @@ func (r *round) run(ctx context.Context) (v verdict) {
 
 // load is the command that begins.
 func (r *round) load() []string {
-	args := []string{"load", "t", "--set", "max_items_per_batch=2", "--set", "min_batch_bytes=1", "--set", "lock_timeout=300ms", "--set", `indexes=["(line)"]`}
+	patience := "300ms"
+	if r.meets(deadlocked) {
+		patience = "5s" // for longer than the server takes to find one
+	}
+	args := []string{"load", "t", "--set", "max_items_per_batch=2", "--set", "min_batch_bytes=1", "--set", "lock_timeout=" + patience, "--set", `indexes=["(line)"]`}
 	switch r.mode {
 	case modeReplace:
 		args = append(args, "--set", "keep_backups=20") // the old table is among them, however often it loads
@@ -262,6 +274,13 @@ func (r *round) prepare(ctx context.Context) error {
 	}
 	if r.merges() {
 		if _, err := r.direct.Exec(ctx, `CREATE UNIQUE INDEX ON public.t (file, line)`); err != nil {
+			return err
+		}
+	}
+	if r.meets(deadlocked) {
+		if _, err := r.direct.Exec(ctx, `CREATE TABLE public.files (file text PRIMARY KEY); ALTER TABLE public.files OWNER TO `+role+`;
+			INSERT INTO public.files VALUES ('old'), ('changed'), ('`+strings.Join(slices.Collect(maps.Keys(r.truth)), "'), ('")+`');
+			ALTER TABLE public.t ADD FOREIGN KEY (file) REFERENCES public.files`); err != nil {
 			return err
 		}
 	}
@@ -316,10 +335,14 @@ func (r *round) command(ctx context.Context, n int, args []string, strikes []str
 	var striking sync.WaitGroup
 	for _, s := range strikes {
 		striking.Go(func() {
-			v := &victim{round: r, cmd: cmd, done: done, args: args, random: rand.New(rand.NewPCG(s.pick, 0))}
+			v := &victim{round: r, cmd: cmd, done: done, random: rand.New(rand.NewPCG(s.pick, 0))}
 			if err := v.strike(limited, s); err != nil {
 				r.note("%s in %s: %v", s.name, s.state, err)
+				return
 			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.came = append(r.came, came{s.name, v.state})
 		})
 	}
 	_ = cmd.Wait() // its exit code says it
@@ -390,6 +413,11 @@ func (r *round) rollBack(ctx context.Context, v *verdict) {
 		}
 	}
 	r.count(ctx, v)
+}
+
+// meets says whether a fault is among the round's.
+func (r *round) meets(name string) bool {
+	return slices.ContainsFunc(r.faults, func(s strike) bool { return s.name == name })
 }
 
 // lines are those of all files.

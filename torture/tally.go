@@ -15,7 +15,7 @@ type tally struct {
 	Lost, Doubled, Left, Hangs, Other int
 	Seed                              uint64
 
-	struck   map[string]int // by the fault's name
+	came     map[string]map[string]int // faults, by name and by the state that they met
 	versions []string
 	seconds  float64
 	bad      int
@@ -23,8 +23,8 @@ type tally struct {
 }
 
 func (t *tally) add(r *round, v verdict) {
-	if t.struck == nil {
-		t.struck = map[string]int{}
+	if t.came == nil {
+		t.came = map[string]map[string]int{}
 	}
 	t.Rounds++
 	t.Commands += v.commands
@@ -38,21 +38,24 @@ func (t *tally) add(r *round, v verdict) {
 	if v.bad() {
 		t.bad++
 	}
-	faults := r.faults
-	if r.back != nil {
-		faults = append(slices.Clone(faults), *r.back)
-	}
-	for _, f := range faults {
-		late := slices.ContainsFunc(r.notes, func(note string) bool { return strings.HasPrefix(note, f.name+" in ") })
-		if !late {
-			t.struck[f.name]++
+	for _, c := range r.came {
+		if t.came[c.fault] == nil {
+			t.came[c.fault] = map[string]int{}
 		}
+		t.came[c.fault][c.state]++
 	}
 }
 
 func (t *tally) faults() (n int) {
-	for _, struck := range t.struck {
-		n += struck
+	for _, times := range t.came {
+		n += sum(times)
+	}
+	return n
+}
+
+func sum(times map[string]int) (n int) {
+	for _, times := range times {
+		n += times
 	}
 	return n
 }
@@ -64,22 +67,29 @@ var document string
 func (t *tally) write(file string, seed uint64) error {
 	type kind struct {
 		Name  string
-		Times int
+		Times []int // in the order of the columns
+		Total int
 	}
+	columns := append(slices.Clone(states), inRollback)
 	var kinds []kind
-	for _, name := range slices.Sorted(maps.Keys(t.struck)) {
-		kinds = append(kinds, kind{name, t.struck[name]})
+	for _, name := range slices.Sorted(maps.Keys(t.came)) {
+		k := kind{Name: name, Total: sum(t.came[name])}
+		for _, state := range columns {
+			k.Times = append(k.Times, t.came[name][state])
+		}
+		kinds = append(kinds, k)
 	}
 	t.Seed = seed
 	var b strings.Builder
 	err := template.Must(template.New("reliability").Parse(document)).Execute(&b, struct {
 		*tally
+		Columns  []string
 		Kinds    []kind
 		Faults   int
 		Versions string
 		Minutes  int
 		NoDisk   bool
-	}{t, kinds, t.faults(), strings.Join(t.versions, " and "), int(t.seconds/60 + 0.5), t.noDisk})
+	}{t, columns, kinds, t.faults(), strings.Join(t.versions, " and "), int(t.seconds/60 + 0.5), t.noDisk})
 	if err != nil {
 		return err
 	}

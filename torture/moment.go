@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Faults that wait for a moment which the server tells, and so hit it.
+
+// deadlocked takes rounds whose rows refer to another table.
+const deadlocked = "server: deadlock"
+
+// await polls until the query gives a row, but not for longer than the command
+// lasts.
+func (v *victim) await(ctx context.Context, q interface {
+	QueryRow(context.Context, string, ...any) pgx.Row
+}, sql string, into ...any) error {
+	for {
+		err := q.QueryRow(ctx, sql).Scan(into...)
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if err := v.pause(ctx, 2*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// The loader's backend that waits for the one that asks, the table that it holds
+// meanwhile, and the state of its run.
+const blocked = `SELECT l.relation::regclass::text, r.state
+	FROM pg_stat_activity a JOIN pg_locks l USING (pid) JOIN pg_class c ON c.oid = l.relation, bucketload.runs r
+	WHERE a.usename = '` + role + `' AND pg_backend_pid() = ANY (pg_blocking_pids(a.pid)) AND r.status = 'running'
+	  AND l.granted AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock')
+	  AND c.relkind = 'r' AND c.relnamespace IN ('public'::regnamespace, 'dataimport'::regnamespace) AND c.relname <> 'files'
+	LIMIT 1`
+
+// deadlock takes what the loader's rows refer to, waits for the loader to wait for
+// that, and then wants what the loader holds. The server ends either of the two.
+func (v *victim) deadlock(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, v.dsn(v.database, false))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	deadlocks := func() (n int, err error) {
+		err = conn.QueryRow(ctx, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&n)
+		return n, err
+	}
+	before, err := deadlocks()
+	if err != nil {
+		return err
+	}
+	patience := "1min" // the loader's backend is the first to look, after the default of a second
+	if v.random.IntN(2) == 0 {
+		patience = "10ms"
+	}
+	err = v.inTransaction(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL deadlock_timeout = '`+patience+`'; LOCK TABLE public.files IN ROW EXCLUSIVE MODE; SELECT FROM public.files FOR UPDATE`); err != nil {
+			return err
+		}
+		var held string
+		if err := v.await(ctx, tx, blocked, &held, &v.state); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `LOCK TABLE `+held+` IN SHARE ROW EXCLUSIVE MODE`)
+		return err
+	})
+	if pg, ok := errors.AsType[*pgconn.PgError](err); err != nil && (!ok || pg.Code != "40P01") { // deadlock_detected
+		return err
+	}
+	for deadline := time.Now().Add(restartTime); ; time.Sleep(20 * time.Millisecond) { // a backend tells its statistics when it is idle, or ends
+		after, err := deadlocks()
+		if err != nil || after > before {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return errors.New("no deadlock")
+		}
+	}
+}
