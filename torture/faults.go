@@ -56,10 +56,11 @@ var faults = []fault{
 		}
 		return errors.Join(v.terminate(ctx, ""), v.last(ctx), v.exec(ctx, "ALTER ROLE "+role+" CONNECTION LIMIT -1"))
 	}},
-	{"server: statement_timeout", nil, func(ctx context.Context, v *victim) error {
+	{"server: statement_timeout at once", nil, func(ctx context.Context, v *victim) error {
 		set := "ALTER ROLE " + role + " SET statement_timeout = "
 		return errors.Join(v.exec(ctx, set+"1"), v.terminate(ctx, ""), v.last(ctx), v.exec(ctx, set+"0"))
 	}},
+	{"server: a statement cancelled", []string{"Copy", "Copy", "Check", "Build", "Swap"}, func(ctx context.Context, v *victim) error { return v.cancelStatement(ctx) }},
 	{"server: the live table locked", []string{"Copy", "Build", "Swap"}, func(ctx context.Context, v *victim) error { return v.lock(ctx) }},
 	{deadlocked, []string{"Copy"}, func(ctx context.Context, v *victim) error { return v.deadlock(ctx) }},
 	{diskFull, nil, func(ctx context.Context, v *victim) error {

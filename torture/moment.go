@@ -83,3 +83,31 @@ func (v *victim) deadlock(ctx context.Context) error {
 		}
 	}
 }
+
+// cancelStatement cancels what the loader's backends are at, until the server says
+// that one has given up a statement.
+func (v *victim) cancelStatement(ctx context.Context) error {
+	const queryCanceled = "57014"
+	before, err := v.refusals(v.database, queryCanceled)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, v.dsn(v.database, false))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for {
+		var pid int
+		if err := v.await(ctx, conn, `SELECT pid FROM (SELECT pid `+backends+`AND datname = current_database() AND state = 'active' OFFSET 0) b WHERE pg_cancel_backend(pid)`, &pid); err != nil {
+			return err
+		}
+		late := v.pause(ctx, 20*time.Millisecond)
+		if after, err := v.refusals(v.database, queryCanceled); err != nil || after > before {
+			return err
+		}
+		if late != nil {
+			return late
+		}
+	}
+}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -35,7 +38,8 @@ func newSite(ctx context.Context, major int) (s *site, err error) {
 			s.close()
 		}
 	}()
-	settings := []string{"synchronous_commit=on"} // what was committed outlives a kill -9
+	settings := []string{"synchronous_commit=on", // what was committed outlives a kill -9
+		"log_line_prefix=%d %e "} // for refusals
 	if s.postgres, err = temp.StartPostgres(ctx, temp.PostgresOptions{Major: major, Offline: true, Settings: settings}); err != nil {
 		return s, err
 	}
@@ -121,6 +125,12 @@ func (s *site) dsn(database string, program bool) string {
 		u.User, u.Host = url.UserPassword(role, "x"), s.toDB.Addr()
 	}
 	return u.String()
+}
+
+// refusals counts in the server's log the errors of a database that have this SQLSTATE.
+func (s *site) refusals(database, state string) (int, error) {
+	log, err := os.ReadFile(filepath.Join(s.postgres.Dir(), "server.log"))
+	return bytes.Count(log, []byte("\n"+database+" "+state+" ")), err
 }
 
 // heal ends every fault that lasts.
