@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -40,6 +39,7 @@ var faults = []fault{
 	{"loader: SIGINT", nil, func(_ context.Context, v *victim) error { return v.cmd.Process.Signal(os.Interrupt) }},
 	{"loader: SIGTERM", nil, func(_ context.Context, v *victim) error { return v.cmd.Process.Signal(syscall.SIGTERM) }},
 	{"loader: frozen while another goes on", nil, func(ctx context.Context, v *victim) error { return v.freeze(ctx) }},
+	{"loader: frozen in a copy, cancelled, and another goes on", []string{"Copy"}, func(ctx context.Context, v *victim) error { return v.straggle(ctx) }},
 	{"loader: cancel", nil, func(ctx context.Context, v *victim) error { return v.beside(ctx, "cancel") }},
 	{"loader: redrive of the running run", nil, func(ctx context.Context, v *victim) error { return v.beside(ctx, "redrive") }},
 	{"loader: two runs of a table", nil, func(ctx context.Context, v *victim) error { return v.beside(ctx, "load") }},
@@ -230,7 +230,7 @@ func (v *victim) beside(ctx context.Context, name string) error {
 		}
 		args = append(args, run)
 	}
-	file, err := os.Create(filepath.Join(v.dir, fmt.Sprintf("beside-%s-%d.log", name, v.random.IntN(1000))))
+	file, err := os.CreateTemp(v.dir, "beside-"+name+"-*.log")
 	if err != nil {
 		return err
 	}

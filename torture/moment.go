@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -110,4 +111,39 @@ func (v *victim) cancelStatement(ctx context.Context) error {
 			return late
 		}
 	}
+}
+
+// straggle freezes the process in the middle of a copy, with its connections as
+// they are, ends its run, has other processes go on with that or begin anew, and
+// wakes the first one then.
+func (v *victim) straggle(ctx context.Context) error {
+	const copying = `SELECT pid ` + backends + `AND datname = current_database() AND state = 'active' AND query LIKE 'COPY %' LIMIT 1`
+	conn, err := pgx.Connect(ctx, v.dsn(v.database, false))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	v.toS3.Stall(true) // so that it stays there
+	defer v.toS3.Stall(false)
+	var pid int
+	if err := v.await(ctx, conn, copying, &pid); err != nil {
+		return err
+	}
+	if err := v.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return errLate
+	}
+	v.toS3.Stall(false)
+	wake := func() error { return v.cmd.Process.Signal(syscall.SIGCONT) }
+	if err := conn.QueryRow(ctx, copying).Scan(&pid); err != nil {
+		return errors.Join(err, wake())
+	}
+	cancelled := make(chan error)
+	go func() { cancelled <- v.beside(ctx, "cancel") }() // which waits for the process to let go
+	err = v.await(ctx, conn, `SELECT 1 FROM (SELECT status FROM bucketload.runs ORDER BY started_at DESC, id DESC LIMIT 1) r WHERE status = 'cancelled'`, &pid)
+	for _, name := range []string{"redrive", "load"} {
+		if err == nil {
+			err = v.beside(ctx, name)
+		}
+	}
+	return errors.Join(err, wake(), <-cancelled)
 }
