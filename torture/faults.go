@@ -36,6 +36,12 @@ var reading = []string{"Plan", "Prepare", "Copy", "Copy", "Copy"}
 
 var faults = []fault{
 	{"loader: kill -9", nil, func(_ context.Context, v *victim) error { return v.cmd.Process.Kill() }},
+	{"loader: kill -9 in the swap", []string{"Copy"}, func(ctx context.Context, v *victim) error {
+		return v.inSwap(ctx, v.random.IntN(2) == 0, func(*pgx.Conn) error { return v.cmd.Process.Kill() })
+	}},
+	{"loader: kill -9 once the swap is committed", []string{"Copy"}, func(ctx context.Context, v *victim) error {
+		return v.inSwap(ctx, false, func(conn *pgx.Conn) error { return v.afterCommit(ctx, conn) })
+	}},
 	{"loader: SIGINT", nil, func(_ context.Context, v *victim) error { return v.cmd.Process.Signal(os.Interrupt) }},
 	{"loader: SIGTERM", nil, func(_ context.Context, v *victim) error { return v.cmd.Process.Signal(syscall.SIGTERM) }},
 	{"loader: frozen while another goes on", nil, func(ctx context.Context, v *victim) error { return v.freeze(ctx) }},
@@ -45,6 +51,9 @@ var faults = []fault{
 	{"loader: two runs of a table", nil, func(ctx context.Context, v *victim) error { return v.beside(ctx, "load") }},
 	{"loader: gc beside it", nil, func(ctx context.Context, v *victim) error { return v.beside(ctx, "gc") }},
 	{"server: kill -9 and restart", nil, func(ctx context.Context, v *victim) error { return v.postgres.Crash(ctx) }},
+	{"server: kill -9 and restart in the swap", []string{"Copy"}, func(ctx context.Context, v *victim) error {
+		return v.inSwap(ctx, v.random.IntN(2) == 0, func(*pgx.Conn) error { return v.postgres.Crash(ctx) })
+	}},
 	{"server: kill -9 of a backend", nil, func(ctx context.Context, v *victim) error { return v.killBackend(ctx) }},
 	{"server: a backend terminated", nil, func(ctx context.Context, v *victim) error {
 		return v.terminate(ctx, "ORDER BY random() LIMIT 1")

@@ -15,6 +15,9 @@ import (
 // deadlocked takes rounds whose rows refer to another table.
 const deadlocked = "server: deadlock"
 
+// newestIs begins a query for the state of the run that was begun last.
+const newestIs = `SELECT 1 FROM (SELECT status FROM bucketload.runs ORDER BY started_at DESC, id DESC LIMIT 1) r WHERE status = `
+
 // await polls until the query gives a row, but not for longer than the command
 // lasts.
 func (v *victim) await(ctx context.Context, q interface {
@@ -139,11 +142,76 @@ func (v *victim) straggle(ctx context.Context) error {
 	}
 	cancelled := make(chan error)
 	go func() { cancelled <- v.beside(ctx, "cancel") }() // which waits for the process to let go
-	err = v.await(ctx, conn, `SELECT 1 FROM (SELECT status FROM bucketload.runs ORDER BY started_at DESC, id DESC LIMIT 1) r WHERE status = 'cancelled'`, &pid)
+	err = v.await(ctx, conn, newestIs+`'cancelled'`, &pid)
 	for _, name := range []string{"redrive", "load"} {
 		if err == nil {
 			err = v.beside(ctx, name)
 		}
 	}
 	return errors.Join(err, wake(), <-cancelled)
+}
+
+// The swap waits in its middle, and every end of a run at its commit, for a lock
+// that a fault has.
+const (
+	holding = `CREATE SCHEMA torture; GRANT USAGE ON SCHEMA torture TO ` + role + `;
+		CREATE FUNCTION torture.middle() RETURNS event_trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
+			$$BEGIN IF to_regclass('public.t') IS NULL THEN PERFORM pg_advisory_xact_lock_shared(4711); END IF; END$$;
+		CREATE FUNCTION torture.commit() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
+			$$BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN NULL; END$$;
+		CREATE CONSTRAINT TRIGGER hold AFTER UPDATE ON bucketload.runs DEFERRABLE INITIALLY DEFERRED
+			FOR EACH ROW WHEN (NEW.status = 'succeeded') EXECUTE FUNCTION torture.commit(); `
+	holdingMiddle = `CREATE EVENT TRIGGER hold ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION torture.middle(); `
+	letGo         = `DROP SCHEMA IF EXISTS torture CASCADE`
+)
+
+// inSwap holds the swap open, in its middle or at its commit, or the merge at its
+// commit, and does something then.
+func (v *victim) inSwap(ctx context.Context, middle bool, do func(*pgx.Conn) error) (err error) {
+	hold := holding
+	if middle && v.mode == modeReplace {
+		hold += holdingMiddle
+	}
+	conn, err := pgx.Connect(ctx, v.dsn(v.database, false))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		v.holds.Add(1)
+		_ = conn.Close(context.WithoutCancel(ctx)) // lets go of the lock
+		err = errors.Join(err, v.superuser(ctx, letGo))
+	}()
+	if _, err := conn.Exec(ctx, hold+`SELECT pg_advisory_lock(4711)`); err != nil {
+		return err
+	}
+	var pid int
+	if err := v.await(ctx, conn, `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`, &pid); err != nil {
+		return err
+	}
+	v.holds.Add(1)
+	v.state = "Swap"
+	return do(conn)
+}
+
+// afterCommit lets what is held commit, and kills the loader before it hears of it.
+func (v *victim) afterCommit(ctx context.Context, conn *pgx.Conn) error {
+	v.toDB.Stall(true)
+	defer v.toDB.Stall(false)
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_unlock(4711)`); err != nil {
+		return err
+	}
+	var one int
+	err := v.await(ctx, conn, newestIs+`'succeeded'`, &one)
+	return errors.Join(err, v.cmd.Process.Kill())
+}
+
+// superuser runs SQL in the round's database.
+func (v *victim) superuser(ctx context.Context, sql string) error {
+	conn, err := pgx.Connect(ctx, v.dsn(v.database, false))
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, sql)
+	return errors.Join(err, conn.Close(ctx))
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -64,6 +65,8 @@ type round struct {
 	stale        int            // rows in the table before that give way to those of f00.csv
 	database     string
 	direct       *pgx.Conn
+
+	holds atomic.Int64 // moments at which a fault has begun or ended to hold the swap open
 
 	mu    sync.Mutex
 	mixed []string // what the reader saw that it must not
