@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -113,6 +114,9 @@ var faults = []fault{
 	{"S3: SlowDown", reading, answering(temp.Fault{Code: "SlowDown"})},
 	{"S3: reset in a body", reading, answering(temp.Fault{CutAfter: 100})},
 	{"S3: body cut short", reading, answering(temp.Fault{Truncate: 100})},
+	{"S3: a length too big", reading, answering(temp.Fault{Excess: 100})},
+	{"S3: a length too small", reading, answering(temp.Fault{Excess: -100})},
+	{"S3: another range than was asked for", []string{"Copy"}, func(ctx context.Context, v *victim) error { return v.shift(ctx) }},
 	{"S3: access denied for a while", reading, answering(temp.Fault{Status: http.StatusForbidden, Code: "AccessDenied"})},
 	{"S3: credentials expired for a while", reading, answering(temp.Fault{Status: http.StatusBadRequest, Code: "ExpiredToken"})},
 	{"S3: an object changed", []string{"Copy"}, func(_ context.Context, v *victim) error {
@@ -195,18 +199,53 @@ func (v *victim) jump(ctx context.Context, sign string) error {
 // file chooses one of the round's.
 func (v *victim) file() string { return fmt.Sprintf("f%02d.csv", v.random.IntN(len(v.truth))) }
 
-// answering makes a fault of the next few requests to S3.
+// answering makes a fault of the next few answers of S3.
 func answering(f temp.Fault) func(context.Context, *victim) error {
-	return func(_ context.Context, v *victim) error {
+	return func(ctx context.Context, v *victim) error {
 		left := new(atomic.Int64)
 		left.Store(int64(1 + v.random.IntN(6)))
-		v.s3.Fault(func(*http.Request) *temp.Fault {
-			if left.Add(-1) < 0 {
-				return nil
+		return v.answer(ctx, func(r *http.Request) (_ *temp.Fault, hit bool) {
+			if f.Excess != 0 && temp.Operation(r) != "GetObject" || left.Add(-1) < 0 {
+				return nil, false
 			}
-			return &f
+			return &f, true
 		})
+	}
+}
+
+// shift has S3 break bodies off, so that the rest is asked for, and then send
+// another part of the object.
+func (v *victim) shift(ctx context.Context) error {
+	return v.answer(ctx, func(r *http.Request) (_ *temp.Fault, hit bool) {
+		switch {
+		case temp.Operation(r) != "GetObject":
+			return nil, false
+		case r.Header.Get("Range") == "":
+			return &temp.Fault{CutAfter: 100}, false
+		}
+		return &temp.Fault{Shift: 1}, true
+	})
+}
+
+// answer makes faults of S3's answers for as long as the command lasts, and
+// returns once one has hit.
+func (v *victim) answer(ctx context.Context, with func(*http.Request) (_ *temp.Fault, hit bool)) error {
+	hit := make(chan struct{})
+	once := sync.OnceFunc(func() { close(hit) })
+	v.s3.Fault(func(r *http.Request) *temp.Fault {
+		f, hits := with(r)
+		if hits {
+			once()
+		}
+		return f
+	})
+	select {
+	case <-hit:
 		return nil
+	case <-v.done:
+		return errLate
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

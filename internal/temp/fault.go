@@ -3,9 +3,12 @@ package temp
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -22,6 +25,13 @@ type Fault struct {
 	// header promises more. 0 is no cut; a negative number cuts before the answer.
 	CutAfter int64
 	Truncate int64
+
+	// Excess is by how much Content-Length exceeds the body that follows; a
+	// negative number promises less than comes. Shift moves both ends of
+	// Content-Range. Answers without these headers stay as they are; neither goes
+	// with a cut.
+	Excess int64
+	Shift  int64
 }
 
 // Latency is for S3.Fault: every request waits for d before it is answered, as
@@ -45,6 +55,9 @@ func (f *Fault) apply(w http.ResponseWriter, r *http.Request) http.ResponseWrite
 		writeError(w, r, cmp.Or(f.Status, http.StatusServiceUnavailable), cmp.Or(f.Code, "InternalError"))
 		return nil
 	}
+	if f.Excess != 0 || f.Shift != 0 {
+		return &liar{ResponseWriter: w, fault: f}
+	}
 	if f.CutAfter == 0 && f.Truncate == 0 {
 		return w
 	}
@@ -53,6 +66,59 @@ func (f *Fault) apply(w http.ResponseWriter, r *http.Request) http.ResponseWrite
 		c.cut()
 	}
 	return c
+}
+
+// liar sends headers that do not fit the body. net/http would not, so what
+// follows them goes to the connection itself, which ends with it.
+type liar struct {
+	http.ResponseWriter
+	fault   *Fault
+	started bool
+	conn    net.Conn // nil: net/http has it
+}
+
+func (l *liar) WriteHeader(status int) {
+	if l.started {
+		return
+	}
+	l.started = true
+	h := l.Header()
+	var from, to, size int64
+	if n, _ := fmt.Sscanf(h.Get("Content-Range"), "bytes %d-%d/%d", &from, &to, &size); n == 3 {
+		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from+l.fault.Shift, to+l.fault.Shift, size))
+	}
+	length, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	if err != nil || l.fault.Excess == 0 || status >= 300 {
+		l.ResponseWriter.WriteHeader(status)
+		return
+	}
+	h.Set("Content-Length", strconv.FormatInt(max(0, length+l.fault.Excess), 10))
+	conn, _, err := http.NewResponseController(l.ResponseWriter).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	l.conn = conn
+	_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status)) // the client may have gone
+	_ = h.Write(conn)
+	_, _ = io.WriteString(conn, "\r\n")
+}
+
+func (l *liar) Write(b []byte) (int, error) {
+	l.WriteHeader(http.StatusOK)
+	if l.conn != nil {
+		return l.conn.Write(b)
+	}
+	return l.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (l *liar) Unwrap() http.ResponseWriter { return l.ResponseWriter }
+
+// end ends the answer.
+func (l *liar) end() {
+	if l.conn != nil {
+		_ = l.conn.Close()
+	}
 }
 
 // cutter passes on so many bytes and then ends the connection.

@@ -162,6 +162,9 @@ func (s *S3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if w = f.apply(w, r); w == nil {
 				return
 			}
+			if l, ok := w.(*liar); ok {
+				defer l.end()
+			}
 		}
 	}
 	switch {

@@ -419,6 +419,11 @@ func TestS3Faults(t *testing.T) {
 			{"reset at once", &temp.Fault{CutAfter: -1}, func(got string, err error) bool { return errors.Is(err, syscall.ECONNRESET) }},
 			{"truncate at once", &temp.Fault{Truncate: -1}, func(got string, err error) bool { return errors.Is(err, io.EOF) }},
 			{"cut behind the end", &temp.Fault{Truncate: 1 << 40}, func(got string, err error) bool { return len(got) == len(content) && err == nil }},
+			{"a length too big", &temp.Fault{Excess: 5}, func(got string, err error) bool {
+				return len(got) == len(content) && errors.Is(err, io.ErrUnexpectedEOF)
+			}},
+			{"a length too small", &temp.Fault{Excess: -5}, func(got string, err error) bool { return len(got) == len(content)-5 && err == nil }},
+			{"a range of a whole object", &temp.Fault{Shift: 5}, func(got string, err error) bool { return len(got) == len(content) && err == nil }},
 			{"header", &temp.Fault{Header: http.Header{"X-Amz-Meta-A": {"b"}}}, func(got string, err error) bool { return err == nil }},
 		}
 		for _, test := range tests {
@@ -441,6 +446,11 @@ func TestS3Faults(t *testing.T) {
 				}
 			})
 		}
+	}
+	server.Fault(func(*http.Request) *temp.Fault { return &temp.Fault{Shift: 5} })
+	out, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("memory"), Key: aws.String("k"), Range: aws.String("bytes=10-19")})
+	if err != nil || aws.ToString(out.ContentRange) != "bytes 15-24/1000000" {
+		t.Errorf("another range: %v, %v", aws.ToString(out.ContentRange), err)
 	}
 	server.Fault(func(*http.Request) *temp.Fault { return &temp.Fault{Delay: time.Hour} })
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
