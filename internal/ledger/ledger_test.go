@@ -50,6 +50,7 @@ func TestOnPostgres(t *testing.T) {
 		{"Outdated", testOutdated},
 		{"OutdatedLate", testOutdatedLate},
 		{"Discard", testDiscard},
+		{"LeftoversByTheServersClock", testLeftoversByTheServersClock},
 		{"Cancel", testCancel},
 		{"BuildRecord", testBuildRecord},
 		{"Lease", testLease},

@@ -1,10 +1,12 @@
 package ledger_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
@@ -42,7 +44,7 @@ func testDiscard(t *testing.T, d *db) {
 		t.Error("the running run's table is dropped", err)
 	}
 	r.fail()
-	left, err := d.Leftovers(t.Context())
+	left, err := d.Leftovers(t.Context(), 0)
 	if err != nil || len(left) != 1 || left[0].Run != r.id || left[0].Useless || left[0].EndedAt == nil {
 		t.Errorf("%+v, %v", left, err)
 	}
@@ -60,8 +62,35 @@ func testDiscard(t *testing.T, d *db) {
 	if dropped, err := d.Discard(t.Context(), r.id, drop); !dropped || err != nil {
 		t.Error("not dropped", err)
 	}
-	if left, err := d.Leftovers(t.Context()); len(left) > 0 || err != nil {
+	if left, err := d.Leftovers(t.Context(), 0); len(left) > 0 || err != nil {
 		t.Errorf("%+v, %v", left, err)
+	}
+}
+
+// How long ago a run has ended is told by the clock that has recorded it: the
+// server's, which is a month behind this machine's here.
+func testLeftoversByTheServersClock(t *testing.T, d *db) {
+	r := d.begin(replace("t"))
+	d.exec(`CREATE TABLE dataimport.r_` + r.id + ` ()`)
+	r.fail()
+	d.exec(`CREATE SCHEMA behind; CREATE FUNCTION behind.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
+		$$SELECT pg_catalog.clock_timestamp() - interval '30 days'$$`)
+	defer d.exec(`DROP SCHEMA behind CASCADE`)
+	c, err := pgxpool.ParseConfig(d.dsn)
+	d.must(err)
+	c.ConnConfig.RuntimeParams["search_path"] = "behind, pg_catalog"
+	pool, err := pgxpool.NewWithConfig(t.Context(), c)
+	d.must(err)
+	t.Cleanup(pool.Close)
+	const week = 7 * 24 * time.Hour
+	for days, useless := range map[int]bool{30: false, 36: false, 38: true} { // ago
+		d.exec(fmt.Sprintf(`UPDATE bucketload.runs SET ended_at = now() - interval '%d days' WHERE id = '%s'`, days, r.id))
+		if left, err := ledger.New(pool).Leftovers(t.Context(), week); err != nil || len(left) != 1 || left[0].Useless != useless {
+			t.Errorf("%d days: %+v, %v", days, left, err)
+		}
+	}
+	if left, err := d.Leftovers(t.Context(), 0); err != nil || len(left) != 1 || left[0].Useless {
+		t.Errorf("of any age: %+v, %v", left, err)
 	}
 }
 

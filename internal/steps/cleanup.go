@@ -45,11 +45,11 @@ func (s *Steps) cause(ctx context.Context, run string, f Failure) (Failure, bool
 const collectPatience = 2 * time.Second
 
 // Collect drops the staging tables of runs with which nobody can go on, and,
-// where olderThan is not 0, of all that ended so long ago; with dry it only says
-// which. It gives all that ended runs have left. What is in use is never touched. What a
-// crash has left of published runs is done: foreign keys are validated, and
-// objects deleted. Where runs are given, it drops what these have left, and gives
-// that; it is CodeConflict where one of them is running.
+// where olderThan is not 0, of all that ended so long ago by the server's clock;
+// with dry it only says which. It gives all that ended runs have left. What is in
+// use is never touched. What a crash has left of published runs is done: foreign
+// keys are validated, and objects deleted. Where runs are given, it drops what
+// these have left, and gives that; it is CodeConflict where one of them is running.
 func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool, runs ...string) ([]ledger.Leftover, error) {
 	for _, run := range runs {
 		r, err := s.Ledger.Run(ctx, run)
@@ -65,7 +65,7 @@ func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool, 
 		s.validate(ctx, bucketload.TableName{}, collectPatience)
 		s.deleteSources(ctx, bucketload.TableName{})
 	}
-	left, err := s.Ledger.Leftovers(ctx)
+	left, err := s.Ledger.Leftovers(ctx, olderThan)
 	if err != nil {
 		return nil, during("gc", err)
 	}
@@ -74,7 +74,7 @@ func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool, 
 	}
 	for i := range left {
 		o := &left[i]
-		o.Useless = o.Useless || len(runs) > 0 || olderThan > 0 && o.EndedAt != nil && time.Since(*o.EndedAt) > olderThan
+		o.Useless = o.Useless || len(runs) > 0
 		if !o.Useless || dry {
 			continue
 		}
