@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,8 +27,12 @@ func (r *round) read(ctx context.Context) {
 		if conn == nil {
 			conn, err = pgx.Connect(ctx, r.dsn(r.database, false))
 		}
+		asked, holds := time.Now(), r.holds.Load()
 		if err == nil {
 			err = conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE file = 'old'), count(*) FROM public.t`).Scan(&old, &total)
+		}
+		if err == nil && r.holds.Load() == holds {
+			r.waited = max(r.waited, time.Since(asked))
 		}
 		switch {
 		case err != nil && conn != nil && conn.IsClosed():
@@ -78,10 +84,10 @@ func (r *round) count(ctx context.Context, v *verdict) {
 			problem("%d rows of %s are not as they were", strange, name)
 		}
 	}
-	var old, others, backup int
+	var old, others int
 	err := r.query(ctx, `SELECT count(*) FILTER (WHERE file = 'old'), count(*) FILTER (WHERE file <> 'old' AND file NOT LIKE 'f__.csv') FROM public.t`, &old, &others)
 	if err == nil && r.mode == modeReplace {
-		err = r.query(ctx, `SELECT CASE WHEN to_regclass('databackup.t') IS NULL THEN -1 ELSE 0 END`, &backup)
+		err = r.countBackups(ctx, problem)
 	}
 	switch {
 	case err != nil:
@@ -93,9 +99,40 @@ func (r *round) count(ctx context.Context, v *verdict) {
 		v.doubled += max(0, old-oldRows)
 	case r.replaces() && old != 0:
 		problem("%d rows of the old table are in the new one", old)
-	case backup < 0:
-		problem("there is no backup")
 	}
+}
+
+// countBackups counts what the backups have: one of them the table of before, the
+// others what a load has made of the files.
+func (r *round) countBackups(ctx context.Context, problem func(string, ...any)) error {
+	var names []string
+	if err := r.query(ctx, `SELECT coalesce(array_agg(relname::text), '{}') FROM pg_class WHERE relnamespace = to_regnamespace('databackup') AND relkind = 'r'`, &names); err != nil {
+		return err
+	}
+	olds := 0
+	for _, name := range names {
+		var files map[string][2]int // rows, and distinct lines of them
+		if err := r.query(ctx, `SELECT coalesce(jsonb_object_agg(file, jsonb_build_array(rows, lines)), '{}') FROM (
+			SELECT coalesce(file, '') AS file, count(*) AS rows, count(DISTINCT line) AS lines FROM databackup.`+pgx.Identifier{name}.Sanitize()+` GROUP BY 1) f`, &files); err != nil {
+			return err
+		}
+		want := map[string][2]int{}
+		if _, old := files["old"]; old {
+			olds++
+			want["old"] = [2]int{oldRows, oldRows}
+		} else {
+			for file, lines := range r.truth {
+				want[file] = [2]int{lines, lines}
+			}
+		}
+		if !maps.Equal(files, want) {
+			problem("the backup %s has %v", name, files)
+		}
+	}
+	if olds != 1 {
+		problem("%d of %d backups are of the old table", olds, len(names))
+	}
+	return nil
 }
 
 // leftovers looks for what should be gone, once gc has had its turn.
@@ -108,23 +145,47 @@ func (r *round) leftovers(ctx context.Context, v *verdict) {
 	if err != nil {
 		v.problems = append(v.problems, fmt.Sprintf("gc: %v", err))
 	}
-	const each = `SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('dataimport') AND relkind = 'r'),
-		(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
-		(SELECT count(*) FROM pg_prepared_xacts),
-		(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = '` + role + `'),
-		(SELECT count(*) FROM bucketload.runs WHERE status = 'running')`
-	var tables, locks, prepared, backends, running int
+	var left []string
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) { // the server notices in its own time that a client is gone
-		if err := r.query(ctx, each, &tables, &locks, &prepared, &backends, &running); err != nil {
+		if err := r.query(ctx, remains, &left); err != nil {
 			v.problems = append(v.problems, err.Error())
 			return
 		}
-		v.left = tables + locks + prepared + backends + running
+		v.left = len(left)
 		if v.left == 0 || time.Now().After(deadline) {
 			break
 		}
 	}
 	if v.left > 0 {
-		v.problems = append(v.problems, fmt.Sprintf("left: %d staging tables, %d locks, %d prepared transactions, %d backends, %d running runs", tables, locks, prepared, backends, running))
+		v.problems = append(v.problems, "left: "+strings.Join(left, ", "))
 	}
 }
+
+// remains names what should be gone: whatever is in the schema of staging, what has
+// a name elsewhere that it has only until it is live or a backup, backups that the
+// program does not know and sequences, of which a round has none; locks, backends,
+// prepared transactions and running runs.
+const remains = `SELECT coalesce(array_agg(what), '{}') FROM (
+		SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
+		WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace('dataimport')
+	UNION ALL
+		SELECT kind || ' ' || nspname || '.' || name FROM pg_namespace n JOIN (
+				SELECT relnamespace, relname, 'relation' FROM pg_class
+				UNION ALL SELECT stxnamespace, stxname, 'statistics' FROM pg_statistic_ext
+				UNION ALL SELECT connamespace, conname, 'constraint' FROM pg_constraint
+			) o(namespace, name, kind) ON n.oid = namespace
+		WHERE nspname = 'public' AND name ~ '^[bcir]_[0-9a-z]{12}(_|$)' OR nspname = 'databackup' AND name ~ '^[cir]_[0-9a-z]{12}(_|$)'
+	UNION ALL
+		SELECT 'table databackup.' || relname FROM pg_class c WHERE relnamespace = to_regnamespace('databackup') AND relkind = 'r'
+		AND NOT EXISTS (SELECT FROM bucketload.backups WHERE backup_schema = 'databackup' AND backup_name = relname AND backup_oid = c.oid)
+	UNION ALL
+		SELECT 'sequence ' || oid::regclass FROM pg_class WHERE relkind = 'S' AND relnamespace IN ('public'::regnamespace, to_regnamespace('databackup'))
+	UNION ALL
+		SELECT 'lock ' || objid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+	UNION ALL
+		SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts
+	UNION ALL
+		SELECT 'backend ' || pid || ': ' || query FROM pg_stat_activity WHERE datname = current_database() AND usename = '` + role + `'
+	UNION ALL
+		SELECT 'running run ' || id FROM bucketload.runs WHERE status = 'running'
+	) r(what)`

@@ -104,7 +104,7 @@ func torture(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	fmt.Printf("%d rounds, %d faults: %d rows lost, %d doubled, %d leftovers, %d hangs, %d other\n", t.Rounds, t.faults(), t.Lost, t.Doubled, t.Left, t.Hangs, t.Other)
+	fmt.Printf("%d rounds, %d faults: %d rows lost, %d doubled, %d leftovers, %d hangs, %d other; a reader waited for up to %s\n", t.Rounds, t.faults(), t.Lost, t.Doubled, t.Left, t.Hangs, t.Other, t.waited.Round(time.Millisecond))
 	if t.bad > 0 {
 		return fmt.Errorf("%d rounds went wrong", t.bad)
 	}

@@ -66,7 +66,8 @@ type round struct {
 	database     string
 	direct       *pgx.Conn
 
-	holds atomic.Int64 // moments at which a fault has begun or ended to hold the swap open
+	waited time.Duration // the longest that the reader waited for an answer, but where a fault held the swap open
+	holds  atomic.Int64  // moments at which a fault has begun or ended to hold the swap open
 
 	mu    sync.Mutex
 	mixed []string // what the reader saw that it must not
@@ -272,7 +273,8 @@ func (r *round) prepare(ctx context.Context) error {
 	if _, err := r.direct.Exec(ctx, fmt.Sprintf(`CREATE TABLE public.t (file text, line int, v text);
 		INSERT INTO public.t SELECT 'old', n, 'x' FROM generate_series(1, %d) n;
 		INSERT INTO public.t SELECT 'f00.csv', n, 'stale' FROM generate_series(1, %d) n;
-		ALTER TABLE public.t OWNER TO %s; GRANT CREATE ON SCHEMA public TO %[3]s`, oldRows, r.stale, role)); err != nil {
+		CREATE STATISTICS public.t_both ON file, line FROM public.t;
+		ALTER STATISTICS public.t_both OWNER TO %[3]s; ALTER TABLE public.t OWNER TO %[3]s; GRANT CREATE ON SCHEMA public TO %[3]s`, oldRows, r.stale, role)); err != nil {
 		return err
 	}
 	if r.merges() {

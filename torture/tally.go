@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"time"
 )
 
 // tally is what all rounds have come to.
@@ -18,6 +19,7 @@ type tally struct {
 	came     map[string]map[string]int // faults, by name and by the state that they met
 	versions []string
 	seconds  float64
+	waited   time.Duration // of the reader
 	bad      int
 	noDisk   bool
 }
@@ -35,6 +37,7 @@ func (t *tally) add(r *round, v verdict) {
 		t.Hangs++
 	}
 	t.Other += len(v.problems)
+	t.waited = max(t.waited, r.waited)
 	if v.bad() {
 		t.bad++
 	}
@@ -88,8 +91,9 @@ func (t *tally) write(file string, seed uint64) error {
 		Faults   int
 		Versions string
 		Minutes  int
+		Waited   string
 		NoDisk   bool
-	}{t, columns, kinds, t.faults(), strings.Join(t.versions, " and "), int(t.seconds/60 + 0.5), t.noDisk})
+	}{t, columns, kinds, t.faults(), strings.Join(t.versions, " and "), int(t.seconds/60 + 0.5), t.waited.Round(100 * time.Millisecond).String(), t.noDisk})
 	if err != nil {
 		return err
 	}
