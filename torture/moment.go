@@ -140,15 +140,12 @@ func (v *victim) straggle(ctx context.Context) error {
 	if err := conn.QueryRow(ctx, copying).Scan(&pid); err != nil {
 		return errors.Join(err, wake())
 	}
-	cancelled := make(chan error)
-	go func() { cancelled <- v.beside(ctx, "cancel") }() // which waits for the process to let go
-	err = v.await(ctx, conn, newestIs+`'cancelled'`, &pid)
-	for _, name := range []string{"redrive", "load"} {
+	for _, name := range []string{"cancel", "redrive", "load"} {
 		if err == nil {
 			err = v.beside(ctx, name)
 		}
 	}
-	return errors.Join(err, wake(), <-cancelled)
+	return errors.Join(err, wake())
 }
 
 // The swap waits in its middle, and every end of a run at its commit, for a lock

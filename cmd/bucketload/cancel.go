@@ -13,8 +13,8 @@ import (
 )
 
 // letGo is how long cancel waits for the run's process to stop: it is told at
-// once, and has its statements to give up.
-const letGo = 15 * time.Second
+// once, and its copies' statements have been ended.
+const letGo = 5 * time.Second
 
 func (a *app) cancelCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -61,7 +61,10 @@ func (a *app) cancelled(cmd *cobra.Command, s *steps.Steps, was *ledger.Run) err
 			return err
 		}
 		if !gone {
-			fmt.Fprintln(a.errs, "its process has not stopped yet; whatever it does now comes too late")
+			if err := s.Ledger.EndHold(cmd.Context(), *was.ID); err != nil {
+				return err
+			}
+			fmt.Fprintln(a.errs, "its process has not stopped, and holds the run no more; whatever it does now comes too late")
 		}
 	}
 	fmt.Fprintf(a.errs, "next: bucketload redrive %s\n", *was.ID)

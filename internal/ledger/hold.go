@@ -163,7 +163,7 @@ func (l *Ledger) Cancel(ctx context.Context, run string) (*Run, error) {
 }
 
 // Released waits until no process holds an ended run any more, and says whether
-// that came about within limit: one that is frozen lets go later.
+// that came about within limit: one that is frozen lets go later, or by EndHold.
 func (l *Ledger) Released(ctx context.Context, run string, limit time.Duration) (bool, error) {
 	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", limit.Milliseconds())); err != nil {

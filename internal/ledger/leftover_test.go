@@ -125,8 +125,20 @@ func testCancel(t *testing.T, d *db) {
 	if gone, err := d.Released(t.Context(), "cancelled000", time.Minute); !gone || err != nil {
 		t.Error("it is not held, and seems to be", err)
 	}
+	frozen, err := d.pool.Acquire(t.Context())
+	d.must(err)
+	defer frozen.Release()
+	_, err = frozen.Exec(t.Context(), `SELECT pg_advisory_lock(hashtextextended('bucketload hold ' || $1, 0))`, "cancelled000")
+	d.must(err)
+	if gone, err := d.Released(t.Context(), "cancelled000", time.Millisecond); gone || err != nil {
+		t.Error("a frozen process holds it, and it seems not to be held", err)
+	}
+	d.must(d.EndHold(t.Context(), "cancelled000"))
+	if gone, err := d.Released(t.Context(), "cancelled000", time.Minute); !gone || err != nil {
+		t.Error("its frozen process's hold was ended, and it seems to be held", err)
+	}
 	want(t, d.Enter(t.Context(), ledger.Try{Run: "cancelled000"}, ledger.StateCopy), bucketload.CodeFenced, "cancelled000")
-	_, err := d.Cancel(t.Context(), "cancelled000")
+	_, err = d.Cancel(t.Context(), "cancelled000")
 	want(t, err, bucketload.CodeConflict, "has ended as cancelled")
 
 	// What is said while the connection is broken is heard later.
