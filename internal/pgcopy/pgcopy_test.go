@@ -63,6 +63,7 @@ func TestNull(t *testing.T) {
 		{"number: null_if after trimming", with(numericColumn, null("9999.9", "-")), quoted(" 9999.9"), `\N`},
 		{"number: null_if after trimming much", with(numericColumn, null("9999.9", "-")), quoted("    9999.9"), `\N`},
 		{"number: null_if after trimming much, float", with(floatColumn, null("9999.9")), quoted("    9999.9"), `\N`},
+		{"number: nothing beside null_if", with(numericColumn, null("9999.9")), bare(""), `\N`},
 		{"number: null_if itself is trimmed", with(numericColumn, null(" 9999.9")), quoted("9999.9"), `\N`},
 		{"number: second null_if", with(numericColumn, null("9999.9", "-")), bare("-"), `\N`},
 		{"number: null_if is text", with(numericColumn, null("9999.9")), bare("9999.90"), "9999.90"},

@@ -163,7 +163,7 @@ func (c *column) figure(field []byte) figure {
 			return figure{}
 		}
 		return readFigure(w)
-	case n <= 2*wordSize && cap(field) >= wordSize:
+	case n > wordSize && n <= 2*wordSize:
 		if len(c.nullWords) > 0 && field[0] == ' ' {
 			return figure{} // blanks may make a value that long that means NULL
 		}
