@@ -42,6 +42,13 @@ func TestDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	readme, err := os.ReadFile(filepath.Join("..", readmeFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want[readmeFile], err = withFigures(readme, r); err != nil {
+		t.Fatal(err)
+	}
 	for name, content := range want {
 		got, err := os.ReadFile(filepath.Join("..", name))
 		if err != nil {

@@ -104,7 +104,7 @@ func command(args []string) error {
 	for _, v := range judge(kept, reasons) {
 		fmt.Println(v)
 	}
-	return render(kept, reasons, documentFile)
+	return errors.Join(render(kept, reasons, documentFile), writeReadme(kept))
 }
 
 // run measures, writes the results after every round, and gives them.

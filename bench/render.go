@@ -122,20 +122,22 @@ func pages(r *Results, reasons map[string]string, path string) (map[string][]byt
 
 func execute(text string, value any) ([]byte, error) {
 	t, err := template.New("").Funcs(template.FuncMap{
-		"mega":    func(f float64) string { return fmt.Sprintf("%.0f", f/1e6) },
-		"mebi":    func(f float64) string { return fmt.Sprintf("%.0f", f/(1<<20)) },
-		"fixed":   func(f float64) string { return fmt.Sprintf("%.2f", f) },
-		"percent": func(f float64) string { return fmt.Sprintf("%.0f %%", 100*f) },
-		"count":   func(f float64) string { return fmt.Sprintf("%.0f", f) },
-		"number":  number,
-		"median":  Measured.median,
-		"word":    cell.word,
-		"figure":  cell.figure,
-		"others":  (*Results).others,
-		"join":    strings.Join,
-		"sorted":  func(m map[string]string) []string { return slices.Sorted(maps.Values(m)) },
-		"add":     func(a, b float64) float64 { return a + b },
-		"escape":  func(s string) string { return strings.ReplaceAll(s, "|", `\|`) },
+		"mega":     func(f float64) string { return fmt.Sprintf("%.0f", f/1e6) },
+		"mebi":     func(f float64) string { return fmt.Sprintf("%.0f", f/(1<<20)) },
+		"millions": func(n int64) int64 { return n / 1e6 },
+		"fixed":    func(f float64) string { return fmt.Sprintf("%.2f", f) },
+		"tenth":    func(f float64) string { return fmt.Sprintf("%.1f", f) },
+		"percent":  func(f float64) string { return fmt.Sprintf("%.0f %%", 100*f) },
+		"count":    func(f float64) string { return fmt.Sprintf("%.0f", f) },
+		"number":   number,
+		"median":   Measured.median,
+		"word":     cell.word,
+		"figure":   cell.figure,
+		"others":   (*Results).others,
+		"join":     strings.Join,
+		"sorted":   func(m map[string]string) []string { return slices.Sorted(maps.Values(m)) },
+		"add":      func(a, b float64) float64 { return a + b },
+		"escape":   func(s string) string { return strings.ReplaceAll(s, "|", `\|`) },
 	}).Parse(text)
 	if err != nil {
 		return nil, err
