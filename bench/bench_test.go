@@ -79,7 +79,7 @@ func TestJudge(t *testing.T) {
 	r := &Results{Runs: []Run{{Date: "then", Works: map[string]Size{workTiny: {Files: 1000}}}, {Date: "now"}}}
 	r.add(oneByOneCase, "18.1", "then", Sample{Server: 6, Client: 3, WAL: 97, Memory: 300 << 20})
 	for _, server := range []float64{100, 10, 9} { // median 10
-		r.add(psqlCase, "18.1", "then", Sample{Server: server, Client: 1, WAL: 100})
+		r.add(psqlCase, "18.1", "then", Sample{Server: server, Client: 1, WAL: 100, Analyze: 2})
 	}
 	r.add(loadCase{Peer: "floor", Work: "float8", Form: formFiles, Conns: 1}, "18.1", "now", Sample{Server: 5})
 	r.add(loadCase{Peer: "bucketload", Work: workTiny, Form: formFiles, Conns: 1}, "18.1", "then", Sample{Server: 1, Client: 0.5})
@@ -89,13 +89,16 @@ func TestJudge(t *testing.T) {
 	for _, n := range []float64{1, 10, 100, 1000} {
 		curve.Points = append(curve.Points, Point{n, Sample{Wall: 5 + n*n, Memory: 7 << 20}})
 	}
-	r.Curves = []Curve{curve}
+	listed := Curve{Name: curveFiles, Postgres: "18.1", Run: "now", Points: []Point{{10, Sample{Client: 9}}, {1000, Sample{Client: 0.05}}}}
+	r.Curves = []Curve{curve, listed}
 	want := map[string]string{ // on 15.1, then 18.1
 		"database CPU against psql, float8":                                   "– not measured, 0.60 met",
 		"database CPU against psql, numeric":                                  "– not measured, – not measured",
 		"WAL against psql, float8: difference":                                "– not measured, 3.00 % met",
 		"total CPU against psql, float8":                                      "– not measured, 0.82 missed",
 		"client CPU against the database's, float8":                           "0.52 missed, 0.50 met",
+		"database CPU against psql and its ANALYZE, float8":                   "– not measured, 0.50 met",
+		"many tiny files: CPU of planning and of the ledger, each":            "– not measured, 50 µs met",
 		"peak memory of bucketload, all cases":                                "7.00 MiB met, 300 MiB missed",
 		"many tiny files: CPU beyond that of the same rows in one file, each": "– not measured, 300 µs missed",
 		"database CPU against the replayed stream, float8":                    "– not measured, – not measured", // another run's

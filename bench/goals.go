@@ -124,6 +124,7 @@ var goals = []goal{
 	{"client CPU, NDJSON against CSV", 3.00, "", ratio(client, "bucketload float8 one.ndjson 1", oneCSV)},
 	{"wall, one big CSV in parts, 2 connections against 1", 0.80, "", ratio(wall, "bucketload big one.csv 2", "bucketload big one.csv 1")},
 	{"peak memory of bucketload, all cases", 256, " MiB", peak},
+	{"many tiny files: CPU of planning and of the ledger, each", 100, " µs", perPlannedFile},
 	{"many tiny files: CPU beyond that of the same rows in one file, each", 100, " µs", perTinyFile},
 	{"wall against rows: exponent", 1.10, "", exponent(curveRows, wall)},
 	{"peak memory against rows: exponent", 0.10, "", exponent(curveRows, memory)},
@@ -143,6 +144,20 @@ func exponent(curve string, of figure) func(*Results) (float64, bool) {
 		}
 		return 0, false
 	}
+}
+
+// perPlannedFile is in microseconds: what a plan of the most files costs each of
+// them, and what the database has to do for a tiny file beyond that for its rows.
+func perPlannedFile(r *Results) (float64, bool) {
+	many, haveMany := r.find("bucketload tiny files 1")
+	one, haveOne := r.find("bucketload tiny one.csv 1")
+	i := slices.IndexFunc(r.Curves, func(c Curve) bool { return c.Name == curveFiles && len(c.Points) > 0 })
+	if !haveMany || !haveOne || i < 0 || many.Run != one.Run {
+		return 0, false
+	}
+	files := float64(r.run(many.Run).Works[workTiny].Files)
+	planned := r.Curves[i].Points[len(r.Curves[i].Points)-1]
+	return ((server(many.median())-server(one.median()))/files + total(planned.Sample)/planned.N) * 1e6, files > 0
 }
 
 // perTinyFile is in microseconds: what planning, the ledger and opening cost a
