@@ -102,6 +102,9 @@ func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load, by
 				SELECT $1, $2, $3, $4, $5, $6, $7, `+generation("$2", "$3", "t.oid")+`, t.oid, `+ledgerOID+`, `+later("$2", "$3")+`
 				FROM (SELECT `+liveOID("$2", "$3")+` AS oid) t)
 			INSERT INTO bucketload.executions (name, run, machine) SELECT $7, $1, '' WHERE $7 IS NOT NULL`, id, load.Table.Schema, load.Table.Name, load.Mode, definition, by.kind(), by.execution())
+		if err == nil {
+			return dead, bucketload.DatabaseError("ledger", l.endStragglers(ctx, load.Table))
+		}
 		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.ConstraintName != "runs_one_active" {
 			return dead, bucketload.DatabaseError("ledger", err)
 		}
@@ -124,10 +127,27 @@ func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load, by
 		if marked {
 			dead = other
 		}
-		if err := l.endCopies(ctx, other); err != nil {
-			return "", err
+	}
+}
+
+// endStragglers is endCopies for all runs of a table that came to nothing: who
+// marked one of them dead may have died before it did that.
+func (l *Ledger) endStragglers(ctx context.Context, table bucketload.TableName) error {
+	rows, err := l.pool.Query(ctx, `
+		SELECT DISTINCT r.id FROM bucketload.runs r, pg_locks l
+		WHERE r.table_schema = $1 AND r.table_name = $2 AND r.status IN ('failed', 'cancelled')
+		  AND l.locktype = 'advisory' AND l.objsubid = 1 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		  AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended('bucketload copy ' || r.id, 0)`, table.Schema, table.Name)
+	if err != nil {
+		return err
+	}
+	runs, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	for _, run := range runs {
+		if err == nil {
+			err = l.endCopies(ctx, run)
 		}
 	}
+	return err
 }
 
 // Active gives the running run of a table, dead or alive; "" where there is none.

@@ -516,22 +516,31 @@ func testHeldAgain(t *testing.T, d *db) {
 // A run whose conductor is gone may still have a copy in flight: the next run
 // begins when that has been rolled back, and not before.
 func testDeadCopies(t *testing.T, d *db) {
-	dead := d.begin(replace("t"))
 	d.exec(`CREATE TABLE public.copied (a int)`)
-	copier := d.connect(d.dsn)
-	tx, err := copier.Begin(t.Context())
-	d.must(err)
-	_, err = tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock_shared(hashtextextended('bucketload copy ' || $1, 0))`, dead.id)
-	d.must(err)
-	_, err = tx.Exec(t.Context(), `INSERT INTO public.copied VALUES (1)`)
-	d.must(err)
-	dead.release()
-	d.hold("next")
-	if was, err := d.Begin(t.Context(), "next", replace("t"), ledger.Conductor{}); was != dead.id || err != nil {
-		t.Errorf("began after %q, %v", was, err)
-	}
-	if err := tx.Commit(t.Context()); err == nil {
-		t.Error("the dead run's copy committed beside the next run")
+	for _, marked := range []bool{false, true} {
+		dead := d.begin(replace("t"))
+		copier := d.connect(d.dsn)
+		tx, err := copier.Begin(t.Context())
+		d.must(err)
+		_, err = tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock_shared(hashtextextended('bucketload copy ' || $1, 0))`, dead.id)
+		d.must(err)
+		_, err = tx.Exec(t.Context(), `INSERT INTO public.copied VALUES (1)`)
+		d.must(err)
+		dead.release()
+		want := dead.id
+		if marked { // by one that died before it ended the copies
+			d.exec(`UPDATE bucketload.runs SET status = 'failed' WHERE status = 'running'`)
+			want = ""
+		}
+		next := fmt.Sprint("next", marked)
+		d.hold(next)
+		if was, err := d.Begin(t.Context(), next, replace("t"), ledger.Conductor{}); was != want || err != nil {
+			t.Errorf("began after %q, %v", was, err)
+		}
+		if err := tx.Commit(t.Context()); err == nil {
+			t.Error("the dead run's copy committed beside the next run")
+		}
+		d.exec(`UPDATE bucketload.runs SET status = 'failed' WHERE status = 'running'`)
 	}
 	if n := d.value(`SELECT count(*) FROM public.copied`); n != "0" {
 		t.Errorf("%s rows of the dead run's copy", n)
