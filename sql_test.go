@@ -237,9 +237,13 @@ func literal(e ast.Expr) (string, bool) {
 	return s, err == nil
 }
 
+// variable is what a file by itself tells of one. It is deprecated as go/types knows
+// more, which takes all packages.
+type variable = *ast.Object //nolint:staticcheck
+
 // origins are the expressions that variables are given as values, by variable;
 // nil for a value that is no expression by itself.
-type origins map[*ast.Object][]ast.Expr
+type origins map[variable][]ast.Expr
 
 // values gives all that the file's variables are given, wherever that is.
 func values(file *ast.File) origins {
@@ -283,7 +287,7 @@ func values(file *ast.File) origins {
 // safe says whether an expression is constant, or was quoted, here or wherever
 // the local variable that it is got its values.
 func (o origins) safe(e ast.Expr) bool {
-	seen := map[*ast.Object]bool{} // and safe, unless another value is not
+	seen := map[variable]bool{} // and safe, unless another value is not
 	var safe func(e ast.Expr) bool
 	unsafe := func(e ast.Expr) bool { return !safe(e) }
 	safe = func(e ast.Expr) bool {

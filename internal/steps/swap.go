@@ -120,7 +120,7 @@ type waiting struct {
 // backups, and the table that comes in.
 func (s *Steps) wait(ctx context.Context, load *bucketload.Load, again string, in ...bucketload.TableName) waiting {
 	return waiting{"swap", load.Table.String(), again, func() ([]string, error) {
-		names := append(in, load.Table)
+		names := append([]bucketload.TableName{load.Table}, in...)
 		generations, err := ledger.Generations(ctx, s.Pool, load.Table)
 		if err != nil {
 			return nil, err
