@@ -23,16 +23,7 @@ func Lease(ctx context.Context, tx pgx.Tx, try Try, batch int) ([]bucketload.Ent
 	if _, err := tx.Exec(ctx, readCommitted); err != nil {
 		return nil, bucketload.DatabaseError("copy", err)
 	}
-	var done bool
-	err := tx.QueryRow(ctx, `SELECT done FROM bucketload.batches WHERE run = $1 AND no = $2 FOR UPDATE SKIP LOCKED`, run, batch).Scan(&done)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil, busyOrUnknown(ctx, tx, run, batch)
-	case err != nil:
-		return nil, bucketload.DatabaseError("copy", err)
-	case done:
-		return nil, nil
-	}
+	// First of all this lock, by which EndCopies finds who holds a batch.
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared(`+copyKey+`)`, run); err != nil {
 		return nil, bucketload.DatabaseError("copy", err)
 	}
@@ -43,6 +34,16 @@ func Lease(ctx context.Context, tx pgx.Tx, try Try, batch int) ([]bucketload.Ent
 	}
 	if !copying {
 		return nil, fenced(run)
+	}
+	var done bool
+	err := tx.QueryRow(ctx, `SELECT done FROM bucketload.batches WHERE run = $1 AND no = $2 FOR UPDATE SKIP LOCKED`, run, batch).Scan(&done)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, busyOrUnknown(ctx, tx, run, batch)
+	case err != nil:
+		return nil, bucketload.DatabaseError("copy", err)
+	case done:
+		return nil, nil
 	}
 	rows, err := tx.Query(ctx, `SELECT no, uri, size, version, 0, 0::bigint, 0::bigint FROM bucketload.files
 		WHERE run = $1 AND batch = $2 AND state = 'planned'

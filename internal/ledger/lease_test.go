@@ -168,6 +168,10 @@ func testSettle(t *testing.T, d *db) {
 		}
 		go func() { late <- r.copy(1) }()
 		d.waits(1)
+		// What nobody could end, were it frozen now, keeps no batch from others.
+		if n := d.value(`SELECT count(*) FROM (SELECT FROM bucketload.batches WHERE run = '` + r.id + `' AND no = 1 FOR UPDATE SKIP LOCKED) b`); n != "1" {
+			t.Error("a copy that waits for the run's lock holds its batch")
+		}
 		return d.Enter(t.Context(), ledger.Try{Run: r.id}, ledger.StateCheck)
 	}))
 	want(t, <-late, bucketload.CodeFenced)
