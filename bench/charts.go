@@ -29,22 +29,30 @@ type bar struct {
 	Y, TextY                     int
 	Server, Client, Middle, Edge float64 // lengths, and where the second part and the figure begin
 	Seconds                      float64
+	Cut                          bool // it is longer than it is drawn
 }
 
 const (
 	chartWidth = 860
 	labelWidth = 260
 	barStep    = 24
+	cutBeyond  = 2 // times the longest bar of bucketload's
 )
 
 // chartOf plots the cases of a work on one version of Postgres.
 func chartOf(r *Results, work, postgres string) chart {
 	c := chart{Title: "CPU seconds of database and client: " + work + ", PostgreSQL " + postgres, Width: chartWidth}
-	longest := 0.0
+	ours, longest := 0.0, 0.0
 	for _, m := range r.Cases {
 		if m.Work == work {
 			longest = max(longest, total(m.median()))
+			if m.Peer == "bucketload" {
+				ours = max(ours, total(m.median()))
+			}
 		}
+	}
+	if ours > 0 {
+		longest = min(longest, cutBeyond*ours)
 	}
 	y := 40
 	for _, m := range r.Cases {
@@ -55,8 +63,10 @@ func chartOf(r *Results, work, postgres string) chart {
 		if longest > 0 {
 			unit = (chartWidth - labelWidth - 70) / longest
 		}
-		c.Bars = append(c.Bars, bar{Label: m.Name, Y: y, TextY: y + 13, Server: s.Server * unit, Client: s.Client * unit,
-			Middle: labelWidth + s.Server*unit, Edge: labelWidth + total(s)*unit + 6, Seconds: total(s)})
+		server := min(s.Server, longest)
+		client := min(s.Client, longest-server)
+		c.Bars = append(c.Bars, bar{Label: m.Name, Y: y, TextY: y + 13, Server: server * unit, Client: client * unit,
+			Middle: labelWidth + server*unit, Edge: labelWidth + (server+client)*unit + 6, Seconds: total(s), Cut: total(s) > longest})
 		y += barStep
 	}
 	c.Height = y + 10
@@ -111,7 +121,7 @@ func plotOf(c Curve) curveChart {
 	x := func(log float64) float64 { return plotLeft + (log-left)*decade }
 	y := func(log float64) float64 { return plotTop + (high-log)*decade }
 	chart := curveChart{Title: "Cost against " + c.Unit + ", PostgreSQL " + c.Postgres,
-		Width: int(max(420, x(right)+plotLeft)), Height: int(y(low) + plotBottom)}
+		Width: int(max(480, x(right)+plotLeft)), Height: int(y(low) + plotBottom)}
 	for d := left; d <= right; d++ {
 		chart.Grid = append(chart.Grid, gridLine{x(d), y(low), x(d), y(high), x(d), y(low) + 18, "middle", fmt.Sprintf("%.0f", math.Pow(10, d))})
 	}
@@ -119,7 +129,7 @@ func plotOf(c Curve) curveChart {
 		chart.Grid = append(chart.Grid, gridLine{x(left), y(d), x(right), y(d), plotLeft - 8, y(d) + 4, "end", fmt.Sprintf("%g", math.Pow(10, d))})
 	}
 	for i, l := range lines {
-		line := curveLine{Label: l.label, Class: l.class, LegendX: plotLeft + 160*float64(i)}
+		line := curveLine{Label: l.label, Class: l.class, LegendX: 8 + 210*float64(i)}
 		line.LegendTextX = line.LegendX + 17
 		if k, ok := c.exponent(l.of); ok {
 			line.Label += fmt.Sprintf(" (exponent %.2f)", k)
