@@ -24,7 +24,7 @@ setup: ## get what the tests need and the machine lacks: PostgreSQL 18 where npm
 
 .PHONY: test
 test: setup ## run the tests, on the newest PostgreSQL here
-	go test $(TESTFLAGS) ./...
+	go test -timeout 20m $(TESTFLAGS) ./...
 
 .PHONY: check
 check: export BUCKETLOAD_TEST_POSTGRES ?= all
