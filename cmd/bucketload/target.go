@@ -87,11 +87,12 @@ func explainConnect(target *config.Connection, err error) error {
 }
 
 // session is set on every connection: what the server's or the role's
-// defaults say otherwise must not change what a load does, and a client whose
-// host died must not hold its locks for hours.
+// defaults say otherwise must not change what a load does, a client whose host
+// died must not hold its locks for hours, and nothing waits for others' locks for
+// ever: what has no bound of its own does for five minutes.
 const session = `
 	SET client_encoding = 'UTF8'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';
-	SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0;
+	SET statement_timeout = 0; SET lock_timeout = '5min'; SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0;
 	SET standard_conforming_strings = on;
 	SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '60s'`
 
