@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bucketload/bucketload"
@@ -146,6 +147,7 @@ func (c *court) ask(t *testing.T, before, keys, query string, files ...string) v
 		if v.err.Code == bucketload.CodeInternal || v.err.Message == "" {
 			t.Errorf("%s: an error that says nothing to a user: %v", files, err)
 		}
+		c.blames(t, run, v.err)
 	default:
 		v.grid = c.query(t, theTable.ReplaceAllString(query, "$1 "+name))
 		if _, err := c.pool.Exec(ctx, "DROP TABLE "+name); err != nil {
@@ -153,6 +155,32 @@ func (c *court) ask(t *testing.T, before, keys, query string, files ...string) v
 		}
 	}
 	return v
+}
+
+// blames fails the test where a load failed by something else than its files:
+// what a judge says of them must not depend on what else the machine does.
+func (c *court) blames(t *testing.T, run *bucketload.Run, err *bucketload.Error) {
+	t.Helper()
+	codes := []string{string(err.Code)}
+	if err.Code == bucketload.CodeTolerance {
+		rows, qerr := c.pool.Query(t.Context(), `SELECT DISTINCT error->>'code' FROM bucketload.files WHERE run = $1 AND state = 'failed'`, run.ID)
+		if qerr != nil {
+			t.Fatal(qerr)
+		}
+		if codes, qerr = pgx.CollectRows(rows, pgx.RowTo[string]); qerr != nil {
+			t.Fatal(qerr)
+		}
+	}
+	for _, code := range codes {
+		switch bucketload.Code(code) {
+		case bucketload.CodeConflict, bucketload.CodeChanged, bucketload.CodeDatabase, bucketload.CodeConnect,
+			bucketload.CodeDependents, bucketload.CodeFenced, bucketload.CodeCancelled:
+			t.Errorf("failed by %s, which is not the file's: %v", code, err)
+		}
+	}
+	if err.Transient {
+		t.Errorf("may do better another time: %v", err)
+	}
 }
 
 // query gives values as psql would print them.
