@@ -128,39 +128,71 @@ func TestAppendBehindLock(t *testing.T) {
 	}
 }
 
-// TestForeignKeyBesideWriters: writers of a table that the live one refers to
-// go on while the new rows are judged, and a load waits for them only to add the key.
+// TestForeignKeyBesideWriters: writers of a table that the live one refers to, or
+// is to refer to, go on while the new rows are judged, and a load waits for them
+// only to add the key.
 func TestForeignKeyBesideWriters(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0, manyConns)
-	lines := b.logs()
-	b.exec("CREATE TABLE dim (n int PRIMARY KEY); INSERT INTO dim VALUES (0), (1), (2); CREATE TABLE t (f text, n int REFERENCES dim)")
-	load := b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), impatient)
-	run := b.prepared(load)
-	b.must(b.copyAll(run))
-	try := ledger.Try{Run: run}
-	steps, err := b.Check(t.Context(), try)
-	b.must(err)
-	if len(steps) != 2 || !strings.HasPrefix(steps[1], "validation of the constraint") {
-		t.Fatalf("steps %q", steps)
+	for name, tt := range map[string]struct {
+		key, final string
+		change     func(*bucketload.Load)
+	}{
+		"carried":       {" REFERENCES dim", "t_n_fkey", func(*bucketload.Load) {}},
+		"configuration": {"", "t_n_fkey", func(l *bucketload.Load) { l.Constraints = []string{"foreign key (n) references dim"} }},
+		"named": {"", "key of n", func(l *bucketload.Load) {
+			l.Constraints = []string{"check (n >= 0)", `CONSTRAINT "key of n" FOREIGN KEY (n) REFERENCES public . dim (n) ON DELETE CASCADE NOT DEFERRABLE`}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, 0, manyConns)
+			lines := b.logs()
+			b.exec("CREATE TABLE dim (n int PRIMARY KEY); INSERT INTO dim VALUES (0), (1), (2); CREATE TABLE t (f text, n int" + tt.key + ")")
+			load := b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), impatient, tt.change)
+			run := b.prepared(load)
+			b.must(b.copyAll(run))
+			try := ledger.Try{Run: run}
+			steps, err := b.Check(t.Context(), try)
+			b.must(err)
+			if len(steps) < 2 {
+				t.Fatalf("steps %q", steps)
+			}
+			leave := b.during("INSERT INTO dim VALUES (7)")
+			done := make(chan error, 1)
+			go func() { done <- b.Build(context.WithoutCancel(t.Context()), try, 0) }()
+			b.said(lines, "others hold a lock", "on dim", "INSERT INTO dim")
+			leave()
+			b.must(<-done)
+			leave = b.during("INSERT INTO dim VALUES (8)")
+			b.must(b.Build(t.Context(), try, 1))
+			leave()
+			for i := range steps[2:] {
+				b.must(b.Build(t.Context(), try, 2+i))
+			}
+			b.must(b.Analyze(t.Context(), try))
+			b.must(<-b.swapping(run))
+			if key := b.value("SELECT conname || convalidated FROM pg_constraint WHERE conrelid = 't'::regclass AND confrelid = 'dim'::regclass"); key != tt.final+"true" {
+				t.Errorf("the key is %s", key)
+			}
+			b.must(b.end(run, nil))
+			_, err = b.whole(b.load(map[string]string{"a.csv": rows("a", 4)}, withColumns(columnsFN...), tt.change))
+			wantCode(t, err, bucketload.CodeDatabase, "(n)=(3) is not present")
+			in := func(l *bucketload.Load) { l.InPlace = true }
+			_, err = b.whole(b.load(map[string]string{"a.csv": rows("a", 5)}, withColumns(columnsFN...), tt.change, in))
+			wantCode(t, err, bucketload.CodeDatabase, "(n)=(", "is not present")
+		})
 	}
-	leave := b.during("INSERT INTO dim VALUES (7)")
-	done := make(chan error, 1)
-	go func() { done <- b.Build(context.WithoutCancel(t.Context()), try, 0) }()
-	b.said(lines, "others hold a lock", "on dim", "INSERT INTO dim")
-	leave()
-	b.must(<-done)
-	leave = b.during("INSERT INTO dim VALUES (8)")
-	b.must(b.Build(t.Context(), try, 1))
-	leave()
-	b.must(b.Analyze(t.Context(), try))
-	b.must(<-b.swapping(run))
-	if key := b.value("SELECT pg_get_constraintdef(oid) || convalidated FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'f'"); key != "FOREIGN KEY (n) REFERENCES dim(n)true" {
-		t.Errorf("the key is %s", key)
-	}
-	b.must(b.end(run, nil))
-	_, err = b.whole(b.load(map[string]string{"a.csv": rows("a", 4)}, withColumns(columnsFN...)))
-	wantCode(t, err, bucketload.CodeDatabase, "(n)=(3) is not present")
+}
+
+// TestForeignKeyToItself: a key of the configuration would refer to the backup.
+func TestForeignKeyToItself(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	b.exec("CREATE TABLE t (f text, n int PRIMARY KEY)")
+	_, err := b.whole(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) {
+		l.PrimaryKey, l.Constraints = []string{"n"}, []string{"foreign key (n) references t"}
+	}))
+	wantCode(t, err, bucketload.CodeUsage, "would refer to the table that they replace: FOREIGN KEY (n) REFERENCES t(n)", "add it to the table itself")
 }
 
 // TestAttended: all that holds locks which others wait for ends where its process

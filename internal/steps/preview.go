@@ -199,7 +199,7 @@ func (s *Steps) locks(ctx context.Context, load *bucketload.Load, live *table.Li
 	if name, replaces, err := s.backup(ctx, s.Pool, load); err == nil && replaces {
 		lines = append(lines, fmt.Sprintf("%s: ACCESS EXCLUSIVE with it", name))
 	}
-	referred, err := table.Referred(ctx, s.Pool, load.Table)
+	referred, err := table.Referred(ctx, s.Pool, load)
 	for _, name := range referred {
 		lines = append(lines, fmt.Sprintf("%s: SHARE ROW EXCLUSIVE for a moment before it, for the foreign key, waiting at most %s at a time: readers go on, writers wait", name, load.LockTimeout))
 	}

@@ -26,7 +26,7 @@ type Step struct {
 	Name       string   `json:"name,omitempty"`
 	Final      string   `json:"final,omitempty"`
 	Columns    []string `json:"columns,omitempty"` // that it needs
-	Refers     bool     `json:"refers,omitempty"`  // it has the foreign key of that name judge the rows
+	Refers     bool     `json:"refers,omitempty"`  // it has the foreign key of that name judge the rows; those of the load that did not, where there is no name
 }
 
 // Steps gives the statements that finish the run's staging table, in order:
@@ -44,7 +44,14 @@ func Steps(ctx context.Context, q Queryer, load *bucketload.Load, run string, li
 	for _, definition := range load.Indexes {
 		add("indexes", indexDDL(definition, t))
 	}
-	for _, definition := range load.Constraints {
+	keys, others := foreignKeys(load.Constraints)
+	for _, definition := range keys {
+		add("constraints", "ALTER TABLE "+t+" ADD "+definition+" NOT VALID")
+	}
+	if len(keys) > 0 {
+		steps = append(steps, Step{Key: "constraints", Refers: true, SQL: "ALTER TABLE " + t + " VALIDATE CONSTRAINT"})
+	}
+	for _, definition := range others {
 		add("constraints", "ALTER TABLE "+t+" ADD "+definition)
 	}
 	for i, definition := range load.Statistics {
@@ -97,6 +104,29 @@ func indexDDL(definition, table string) string {
 		return "CREATE UNIQUE INDEX ON " + table + " " + definition[len(m):]
 	}
 	return "CREATE INDEX ON " + table + " " + definition
+}
+
+// identifier is an SQL name, quoted or not.
+const identifier = `("([^"]|"")+"|[^\s"(),;.]+)`
+
+// foreignKey is a definition that is a foreign key and nothing else, the rows of
+// which are to be judged.
+var foreignKey = regexp.MustCompile(`(?i)^\s*(CONSTRAINT\s+` + identifier + `\s+)?FOREIGN\s+KEY\s*\([^()]*\)\s*` +
+	`REFERENCES\s+(?P<to>` + identifier + `(\s*\.\s*` + identifier + `)?)\s*(\([^()]*\))?` +
+	`(\s*\b(MATCH\s+\w+|ON\s+(DELETE|UPDATE)\s+(NO\s+ACTION|RESTRICT|CASCADE|SET\s+(NULL|DEFAULT)(\s*\([^()]*\))?)|` +
+	`(NOT\s+)?DEFERRABLE|INITIALLY\s+(DEFERRED|IMMEDIATE)))*\s*$`)
+
+// foreignKeys gives those of the definitions that can be added without a look at
+// the rows, which then have a step of their own, as carried ones have.
+func foreignKeys(definitions []string) (keys, others []string) {
+	for _, definition := range definitions {
+		if foreignKey.MatchString(definition) {
+			keys = append(keys, definition)
+		} else {
+			others = append(others, definition)
+		}
+	}
+	return keys, others
 }
 
 var on = regexp.MustCompile(`(?i)^(\([a-z, ]*\)\s*)?on\b`)
@@ -284,11 +314,9 @@ func Build(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, st
 			return nil // the live table, which keeps the column, judges by itself
 		}
 	}
-	if step.Refers {
-		var there bool // it is not where the load has made the same by itself
-		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = $1::text::regclass AND conname = $2)`,
-			Quote(bucketload.StagingTable(run)), step.Name).Scan(&there)
-		if err != nil || !there {
+	if step.Refers { // none is there where the load has made the same by itself
+		var err error
+		if step.SQL, err = validation(ctx, tx, run, step); err != nil || step.SQL == "" {
 			return bucketload.DatabaseError("finish", err)
 		}
 	}
@@ -299,6 +327,19 @@ func Build(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, st
 	}
 	_, err := tx.Exec(ctx, step.SQL)
 	return buildError(err, load, run, step)
+}
+
+// validation gives the statement by which the foreign keys of the step judge the
+// rows; none where they have.
+func validation(ctx context.Context, tx pgx.Tx, run string, step Step) (sql string, err error) {
+	err = tx.QueryRow(ctx, `SELECT format('ALTER TABLE %s %s', $1::text, string_agg(format('VALIDATE CONSTRAINT %I', conname), ', ' ORDER BY conname))
+		FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype = 'f' AND NOT convalidated
+		AND CASE $2 WHEN '' THEN NOT starts_with(conname, $3) ELSE conname = $2 END HAVING count(*) > 0`,
+		Quote(bucketload.StagingTable(run)), step.Name, carriedPrefix(run)).Scan(&sql)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	return sql, err
 }
 
 func made(ctx context.Context, tx pgx.Tx, run string, step Step) (bool, error) {
@@ -312,6 +353,14 @@ func made(ctx context.Context, tx pgx.Tx, run string, step Step) (bool, error) {
 	}), err
 }
 
+// detailed adds what the server says of the rows.
+func detailed(err error) error {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Detail != "" {
+		return fmt.Errorf("%w: %s", err, pg.Detail)
+	}
+	return err
+}
+
 func buildError(err error, load *bucketload.Load, run string, step Step) error {
 	if err == nil {
 		return nil
@@ -319,9 +368,7 @@ func buildError(err error, load *bucketload.Load, run string, step Step) error {
 	e := *bucketload.AsError(bucketload.DatabaseError("finish", err))
 	e.Message = step.Key
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		if pg.Detail != "" {
-			e.Err = fmt.Errorf("%w: %s", err, pg.Detail)
-		}
+		e.Err = detailed(err)
 		if pg.Code == "23505" { // unique_violation
 			e.Hint = "keep one of them with on_duplicate: keep_first or keep_last, or let the others go to the rejects with tolerate: {rows: 1%}"
 		}

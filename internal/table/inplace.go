@@ -84,7 +84,7 @@ func noCascade(ctx context.Context, q Queryer, load *bucketload.Load, live *Live
 // others are of no use to rows that only pass through.
 func (s Step) judges() bool {
 	switch {
-	case s.Refers, strings.HasPrefix(s.Key, "statistics"), strings.HasPrefix(s.Definition, "FOREIGN KEY "):
+	case s.Refers && s.Name != "", strings.HasPrefix(s.Key, "statistics"), strings.HasPrefix(s.Definition, "FOREIGN KEY "):
 		return false
 	case strings.HasPrefix(s.Key, "index"):
 		return strings.Contains(s.SQL, "CREATE UNIQUE INDEX ")
@@ -120,7 +120,7 @@ func ReplaceRows(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run stri
 		insert,
 	} {
 		if _, err := tx.Exec(ctx, sql); err != nil {
-			return bucketload.DatabaseError("swap", fmt.Errorf("%w (in: %s)", err, sql))
+			return bucketload.DatabaseError("swap", fmt.Errorf("%w (in: %s)", detailed(err), sql))
 		}
 	}
 	want, err := Count(ctx, tx, bucketload.StagingTable(run))

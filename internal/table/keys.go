@@ -51,12 +51,19 @@ func Try(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, step
 		if step.Key == "before_swap_sql" {
 			continue
 		}
-		if err := Build(ctx, trial, load, run, step); err != nil {
+		err := Build(ctx, trial, load, run, step)
+		if err == nil && step.Key == "constraints" {
+			err = notToItself(ctx, trial, load, run)
+		}
+		if err != nil {
 			if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "55P03" { // lock_not_available
 				return keys, checks, nil
 			}
 			e := *bucketload.AsError(err)
-			e.Op, e.Hint = "prepare", fmt.Sprintf("nothing has been loaded yet; mend %s of %s: the statement is %s", step.Key, load.Key, step.SQL)
+			if e.Op = "prepare"; e.Code == bucketload.CodeUsage {
+				return nil, nil, &e
+			}
+			e.Hint = fmt.Sprintf("nothing has been loaded yet; mend %s of %s: the statement is %s", step.Key, load.Key, step.SQL)
 			return nil, nil, &e
 		}
 		had := checked
@@ -87,6 +94,21 @@ func Try(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, step
 		}
 	}
 	return keys, checks, nil
+}
+
+// notToItself is an error where staging refers to the live table, which is to be
+// the backup.
+func notToItself(ctx context.Context, q Queryer, load *bucketload.Load, run string) error {
+	var key string
+	err := q.QueryRow(ctx, `SELECT pg_get_constraintdef(oid) FROM pg_constraint
+		WHERE conrelid = $1::text::regclass AND contype = 'f' AND confrelid = to_regclass($2) LIMIT 1`, Quote(bucketload.StagingTable(run)), Quote(load.Table)).Scan(&key)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	} else if err != nil {
+		return bucketload.DatabaseError("prepare", err)
+	}
+	return &bucketload.Error{Code: bucketload.CodeUsage, Message: fmt.Sprintf("constraints: the rows of %s would refer to the table that they replace: %s", load.Table, key),
+		Hint: "take it out of the configuration and add it to the table itself: it follows every swap"}
 }
 
 // AddOrder gives the run's staging table, which is empty, the columns of order.

@@ -128,7 +128,7 @@ func Merge(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, fi
 	for _, sql := range append([]string{"SET LOCAL row_security = off"}, MergeSQL(load, run, columns, filled)...) {
 		tag, err := tx.Exec(ctx, sql)
 		if err != nil {
-			return bucketload.DatabaseError("swap", fmt.Errorf("%w (in: %s)", err, sql))
+			return bucketload.DatabaseError("swap", fmt.Errorf("%w (in: %s)", detailed(err), sql))
 		}
 		got = tag.RowsAffected()
 	}

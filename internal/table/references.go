@@ -80,11 +80,19 @@ func Validate(ctx context.Context, tx pgx.Tx, statement string, patience time.Du
 	return bucketload.DatabaseError("swap", err)
 }
 
-// Referred gives the other tables that foreign keys of a table refer to.
-func Referred(ctx context.Context, q Queryer, name bucketload.TableName) ([]bucketload.TableName, error) {
-	rows, err := q.Query(ctx, `SELECT DISTINCT rn.nspname, r.relname FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
-		JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid JOIN pg_class r ON r.oid = k.confrelid JOIN pg_namespace rn ON rn.oid = r.relnamespace
-		WHERE n.nspname = $1 AND c.relname = $2 ORDER BY 1, 2`, name.Schema, name.Name)
+// Referred gives the other tables that foreign keys of the live table, or of the
+// load, refer to.
+func Referred(ctx context.Context, q Queryer, load *bucketload.Load) ([]bucketload.TableName, error) {
+	keys, _ := foreignKeys(load.Constraints)
+	to := make([]string, len(keys))
+	for i, key := range keys {
+		to[i] = foreignKey.FindStringSubmatch(key)[foreignKey.SubexpIndex("to")]
+	}
+	rows, err := q.Query(ctx, `SELECT DISTINCT n.nspname, r.relname FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
+		WHERE r.oid IN (
+			SELECT confrelid FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid
+			WHERE n.nspname = $1 AND c.relname = $2
+			UNION SELECT to_regclass(name) FROM unnest($3::text[]) AS name) ORDER BY 1, 2`, load.Table.Schema, load.Table.Name, to)
 	if err != nil {
 		return nil, bucketload.DatabaseError("plan", err)
 	}

@@ -272,7 +272,7 @@ func (s *swap) oid(ctx context.Context, name bucketload.TableName) (oid uint32, 
 func (s *swap) exec(ctx context.Context, statements ...string) error {
 	for _, sql := range statements {
 		if _, err := s.tx.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("%w (in: %s)", err, sql)
+			return fmt.Errorf("%w (in: %s)", detailed(err), sql)
 		}
 	}
 	return nil
