@@ -173,7 +173,7 @@ func (c *court) blames(t *testing.T, run *bucketload.Run, err *bucketload.Error)
 	}
 	for _, code := range codes {
 		switch bucketload.Code(code) {
-		case bucketload.CodeConflict, bucketload.CodeChanged, bucketload.CodeDatabase, bucketload.CodeConnect,
+		case bucketload.CodeConflict, bucketload.CodeMissing, bucketload.CodeChanged, bucketload.CodeAccess, bucketload.CodeDatabase, bucketload.CodeConnect,
 			bucketload.CodeDependents, bucketload.CodeFenced, bucketload.CodeCancelled:
 			t.Errorf("failed by %s, which is not the file's: %v", code, err)
 		}
