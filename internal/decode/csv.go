@@ -19,6 +19,9 @@ const (
 	// records are looked at: several times the columns of a table, for a load may
 	// take but some of them.
 	maxNames = 10_000
+	// maxFields is how many fields a row is split into: one may be the nothing
+	// after the last delimiter.
+	maxFields = maxNames + 1
 )
 
 // CSV reads rows in a dialect, as RFC 4180 has it and encoding/csv reads it,

@@ -28,7 +28,7 @@ func (c *CSV) giveUp(f fault) error {
 		return c.stop(err)
 	}
 	from, strict := open, f == unclosed || f == tooLong
-	if f == strayQuote {
+	if f == strayQuote || f == tooMany {
 		from = at // fields before it have been read to their end
 	}
 	to, err := c.resume(from, at, strict)

@@ -15,6 +15,7 @@ const (
 	afterQuote       // something follows a closing quote
 	unclosed         // up to the end of the file
 	tooLong          // longer than MaxRow
+	tooMany          // more than maxFields
 )
 
 // split finds the fields of the row that data begins with, which is not empty,
@@ -30,6 +31,10 @@ func (c *CSV) split(data []byte) (int, fault) {
 	c.unescaped, c.lone = c.unescaped[:0], false
 	for {
 		if n == len(fields) {
+			if n >= maxFields {
+				c.open, c.at = i, i
+				return 0, tooMany
+			}
 			fields = append(fields, bucketload.Field{})
 			fields = fields[:cap(fields)]
 		}
@@ -77,7 +82,10 @@ func (c *CSV) split(data []byte) (int, fault) {
 				continue
 			}
 		}
-		c.fields = fields[:n]
+		if c.fields = fields[:n]; n > maxFields { // the slice grows by more than one
+			c.open, c.at = start, start
+			return 0, tooMany
+		}
 		c.open, c.at = start, i
 		return c.endRow(data, i, f.Quoted)
 	}
@@ -89,6 +97,9 @@ func (c *CSV) splitTrimmed(data []byte) (int, fault) {
 	for i := 0; ; i += len(c.delim) {
 		i = c.skipBlanks(data, i)
 		c.open, c.at = i, i
+		if len(c.fields) == maxFields {
+			return 0, tooMany
+		}
 		var f bucketload.Field
 		if i < len(data) && int(data[i]) == c.quote {
 			f.Quoted = true

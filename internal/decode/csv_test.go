@@ -176,7 +176,9 @@ func TestHeader(t *testing.T) {
 		{"a,\"b", nil, bucketload.CodeQuote, 1, "never closed"},
 		{"\xff\xfea\x00,\x00b\x00", []string{"a", "b"}, "", 0, ""},
 		{numbered(maxNames) + "\n", strings.Split(numbered(maxNames), ","), "", 0, ""},
-		{"\n" + numbered(maxNames+1) + "\n", nil, bucketload.CodeHeader, 2, "the header has 10001 fields, and a file may have 10000"},
+		{numbered(maxNames) + ",\n", strings.Split(numbered(maxNames), ","), "", 0, ""},
+		{"\n" + numbered(maxFields+1) + "\n", nil, bucketload.CodeHeader, 2, "the header has more than 10000 fields"},
+		{strings.Repeat(",", 1<<20), nil, bucketload.CodeHeader, 1, "the header has more than 10000 fields"},
 	}
 	for _, test := range tests {
 		c, err := NewCSV(strings.NewReader(test.data), standard)

@@ -79,10 +79,6 @@ func (c *CSV) header(row []bucketload.Field) ([]string, error) {
 	if alone && c.heads != nil && bytes.Equal(c.Raw(), c.headline) {
 		return c.heads, nil
 	}
-	if len(row) > maxNames {
-		return nil, c.fail(0, bucketload.CodeHeader, fmt.Sprintf("the header has %d fields, and a file may have %d", len(row), maxNames),
-			"is this the header, and the delimiter? See csv: {skip_head, header, delimiter}")
-	}
 	names, blank := make([]string, len(row)), 0
 	for i, f := range row {
 		names[i] = string(f.Bytes)
@@ -103,9 +99,12 @@ func (c *CSV) header(row []bucketload.Field) ([]string, error) {
 		return nil, c.fail(0, bucketload.CodeHeader, "most fields of the header have no name",
 			"is this the header? See csv: {skip_head, header, delimiter}; if it is, name them in the file")
 	}
+	first := make(map[string]int, len(names))
 	for i, name := range names {
-		switch twin := slices.Index(names[:i], name); {
-		case twin >= 0:
+		twin, twice := first[name]
+		first[name] = i
+		switch {
+		case twice:
 			return nil, c.fail(0, bucketload.CodeHeader, fmt.Sprintf("the header has %q twice, in fields %d and %d", name, twin+1, i+1),
 				"rename one in the file; or is this not the header? See csv: {skip_head, header}")
 		case !utf8.ValidString(name):

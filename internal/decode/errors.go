@@ -41,6 +41,13 @@ func (c *CSV) broken(f fault, open, i int) *bucketload.Error {
 	case tooLong:
 		e = c.fail(0, bucketload.CodeTooLong, "the row that begins here is longer than "+strconv.Itoa(MaxRow>>20)+" MiB",
 			`most often a quote is not closed: look at this line, or switch quoting off with csv: {quote: ""}`)
+	case tooMany:
+		code, what := bucketload.CodeTooLong, "row"
+		if c.dialect.Header && c.names == nil {
+			code, what = bucketload.CodeHeader, "header"
+		}
+		e = c.fail(0, code, fmt.Sprintf("the %s has more than %d fields", what, maxNames),
+			"is the delimiter right, and where the rows begin? See csv: {delimiter, skip_head, header}; a file that has so many columns cannot be loaded")
 	}
 	return e
 }
