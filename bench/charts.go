@@ -41,14 +41,22 @@ const (
 
 // chartOf plots the cases of a work on one version of Postgres.
 func chartOf(r *Results, work, postgres string) chart {
+	all := r.Cases
+	r = &Results{} // what the newest run has of the work: bars of two do not compare
+	for _, m := range all {
+		if m.Work == work && len(r.Cases) > 0 && m.Run > r.Cases[0].Run {
+			r.Cases = nil
+		}
+		if m.Work == work && (len(r.Cases) == 0 || m.Run == r.Cases[0].Run) {
+			r.Cases = append(r.Cases, m)
+		}
+	}
 	c := chart{Title: "CPU seconds of database and client: " + work + ", PostgreSQL " + postgres, Width: chartWidth}
 	ours, longest := 0.0, 0.0
 	for _, m := range r.Cases {
-		if m.Work == work {
-			longest = max(longest, total(m.median()))
-			if m.Peer == "bucketload" {
-				ours = max(ours, total(m.median()))
-			}
+		longest = max(longest, total(m.median()))
+		if m.Peer == "bucketload" {
+			ours = max(ours, total(m.median()))
 		}
 	}
 	if ours > 0 {
@@ -56,9 +64,6 @@ func chartOf(r *Results, work, postgres string) chart {
 	}
 	y := 40
 	for _, m := range r.Cases {
-		if m.Work != work {
-			continue
-		}
 		s, unit := m.median(), 0.0
 		if longest > 0 {
 			unit = (chartWidth - labelWidth - 70) / longest

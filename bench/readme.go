@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 )
 
 const readmeFile = "README.md"
@@ -27,42 +28,80 @@ var shown = []struct{ Case, Name string }{
 
 const figuresTable = `
 {{.Size.Rows}} rows of real weather data ({{millions .Size.Bytes}} MB of CSV in {{.Size.Files}} files) into typed columns of PostgreSQL {{.Postgres}},
-on {{.Run.Hardware}}:
+on {{.Run.Hardware}}; {{.Run.Rounds}} round{{if gt .Run.Rounds 1}}s{{end}}. What bucketload does beside the copying (plan, ledger,
+` + "`ANALYZE`" + `, swap) is in its figures:
 
 | | wall | CPU of the program | CPU of the database | memory |
 | --- | --: | --: | --: | --: |
 {{range .Rows}}| {{.Name}} | {{tenth .Wall}} s | {{tenth .Client}} s | {{tenth .Server}} s | {{mebi .Memory}} MiB |
+{{end}}{{range .Earlier}}
+In an earlier run, on PostgreSQL {{.Postgres}} and another day, against bucketload with as many connections there: {{range $i, $p := .Peers}}{{if $i}}; {{end}}{{$p.Name}} took
+{{tenth $p.Wall}} times as long and {{tenth $p.CPU}} times the CPU{{end}}.
 {{end}}
 `
 
-// figures gives what the README says: of the version on which most was measured,
-// what one run has measured.
+// named is a case that the README shows.
+type named struct {
+	Name string
+	Sample
+}
+
+// times are how often another program takes what bucketload takes in its run.
+type times struct {
+	Name      string
+	Wall, CPU float64
+}
+
+type earlier struct {
+	Postgres string
+	Peers    []times
+}
+
+// figures gives what the README says: of the newest version of Postgres on which
+// the most files were loaded, what one run has measured, and how programs that
+// this lacks compare where they were measured.
 func figures(r *Results) ([]byte, error) {
-	type row struct {
-		Name string
-		Sample
-	}
 	var of struct {
 		Postgres string
 		Run      Run
 		Size     Size
-		Rows     []row
+		Rows     []named
+		Earlier  []earlier
 	}
-	for _, postgres := range r.versions() {
+	versions := r.versions()
+	for _, postgres := range slices.Backward(versions) {
 		one := r.on(postgres)
 		ours, ok := one.find(oneByOne)
-		if !ok {
+		if _, compared := one.in(ours.Run, shown[2].Case); !ok || !compared {
 			continue
 		}
-		var rows []row
-		for _, s := range shown {
-			if m, ok := one.find(s.Case); ok && m.Run == ours.Run {
-				rows = append(rows, row{s.Name, m.median()})
+		if size := r.run(ours.Run).Works[ours.Work]; size.Files > of.Size.Files {
+			of.Postgres, of.Run, of.Size, of.Rows = postgres, r.run(ours.Run), size, nil
+			for _, s := range shown {
+				if m, ok := one.in(ours.Run, s.Case); ok {
+					of.Rows = append(of.Rows, named{s.Name, m.median()})
+				}
 			}
 		}
-		if len(rows) > len(of.Rows) {
-			of.Postgres, of.Run, of.Rows = postgres, r.run(ours.Run), rows
-			of.Size = of.Run.Works[ours.Work]
+	}
+	said := func(name string) bool {
+		return slices.ContainsFunc(of.Rows, func(n named) bool { return n.Name == name }) ||
+			slices.ContainsFunc(of.Earlier, func(e earlier) bool {
+				return slices.ContainsFunc(e.Peers, func(t times) bool { return t.Name == name })
+			})
+	}
+	for _, postgres := range slices.Backward(versions) {
+		one, e := r.on(postgres), earlier{Postgres: postgres}
+		for _, s := range shown {
+			m, ok := one.find(s.Case)
+			ours, compared := one.in(m.Run, "bucketload float8 files "+s.Case[len(s.Case)-1:])
+			if ok && compared && !said(s.Name) {
+				its, own := m.median(), ours.median()
+				e.Peers = append(e.Peers, times{s.Name, its.Wall / own.Wall, total(its) / total(own)})
+			}
+		}
+		if len(e.Peers) > 0 {
+			of.Earlier = append(of.Earlier, e)
 		}
 	}
 	return execute(figuresTable, of)

@@ -134,6 +134,7 @@ func execute(text string, value any) ([]byte, error) {
 		"word":     cell.word,
 		"figure":   cell.figure,
 		"others":   (*Results).others,
+		"byRun":    (*Results).byRun,
 		"join":     strings.Join,
 		"sorted":   func(m map[string]string) []string { return slices.Sorted(maps.Values(m)) },
 		"add":      func(a, b float64) float64 { return a + b },

@@ -179,6 +179,28 @@ func (r *Results) find(name string) (Measured, bool) {
 	return r.Cases[i], true
 }
 
+// in is find of what that run has measured.
+func (r *Results) in(run, name string) (Measured, bool) {
+	m, ok := r.find(name)
+	return m, ok && m.Run == run
+}
+
+// byRun gives the cases by the runs that have measured them, the first first.
+func (r *Results) byRun() (groups []Results) {
+	for _, run := range r.Runs {
+		var cases []Measured
+		for _, m := range r.Cases {
+			if m.Run == run.Date {
+				cases = append(cases, m)
+			}
+		}
+		if len(cases) > 0 {
+			groups = append(groups, Results{Runs: []Run{run}, Cases: cases})
+		}
+	}
+	return groups
+}
+
 // run gives a run by its date.
 func (r *Results) run(date string) Run {
 	i := slices.IndexFunc(r.Runs, func(run Run) bool { return run.Date == date })
