@@ -25,22 +25,25 @@ import (
 // before; do may take its time.
 type fault struct {
 	name string
-	in   []string // the states at which it can come; none: all
+	in   []string // the states at which it is let loose, in order; none: all
 	do   func(context.Context, *victim) error
 }
 
 // diskFull takes a small disk, which not every site has.
 const diskFull = "server: disk full"
 
+// swapping are the states before the swap, in which there is time to wait for it.
+var swapping = []string{"Copy", "Copy", "Copy", "Check", "Build", "Analyze"}
+
 // reading are the states in which objects are read.
 var reading = []string{"Plan", "Prepare", "Copy", "Copy", "Copy"}
 
 var faults = []fault{
 	{"loader: kill -9", nil, func(_ context.Context, v *victim) error { return v.cmd.Process.Kill() }},
-	{"loader: kill -9 in the swap", []string{"Copy"}, func(ctx context.Context, v *victim) error {
+	{"loader: kill -9 in the swap", swapping, func(ctx context.Context, v *victim) error {
 		return v.inSwap(ctx, v.random.IntN(2) == 0, func(*pgx.Conn) error { return v.cmd.Process.Kill() })
 	}},
-	{"loader: kill -9 once the swap is committed", []string{"Copy"}, func(ctx context.Context, v *victim) error {
+	{"loader: kill -9 once the swap is committed", swapping, func(ctx context.Context, v *victim) error {
 		return v.inSwap(ctx, false, func(conn *pgx.Conn) error { return v.afterCommit(ctx, conn) })
 	}},
 	{"loader: SIGINT", nil, func(_ context.Context, v *victim) error { return v.cmd.Process.Signal(os.Interrupt) }},
@@ -52,7 +55,7 @@ var faults = []fault{
 	{"loader: two runs of a table", nil, func(ctx context.Context, v *victim) error { return v.beside(ctx, "load") }},
 	{"loader: gc beside it", nil, func(ctx context.Context, v *victim) error { return v.beside(ctx, "gc") }},
 	{"server: kill -9 and restart", nil, func(ctx context.Context, v *victim) error { return v.postgres.Crash(ctx) }},
-	{"server: kill -9 and restart in the swap", []string{"Copy"}, func(ctx context.Context, v *victim) error {
+	{"server: kill -9 and restart in the swap", swapping, func(ctx context.Context, v *victim) error {
 		return v.inSwap(ctx, v.random.IntN(2) == 0, func(*pgx.Conn) error { return v.postgres.Crash(ctx) })
 	}},
 	{"server: kill -9 of a backend", nil, func(ctx context.Context, v *victim) error { return v.killBackend(ctx) }},
@@ -131,7 +134,7 @@ type victim struct {
 	cmd    *exec.Cmd
 	done   chan struct{} // closed once the command has ended
 	random *rand.Rand
-	state  string // of the run, when the fault came
+	state  string // of the run, when the fault was let loose
 }
 
 // errLate is that the command has ended before the fault could come.
@@ -146,8 +149,7 @@ func (v *victim) strike(ctx context.Context, s strike) error {
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	for v.state = inRollback; s.state != ""; {
-		err := conn.QueryRow(ctx, `SELECT state FROM bucketload.runs WHERE status = 'running' ORDER BY started_at DESC LIMIT 1`).Scan(&v.state)
-		if err == nil && slices.Index(states, v.state) >= slices.Index(states, s.state) {
+		if err := v.look(ctx, conn); err == nil && slices.Index(states, v.state) >= slices.Index(states, s.state) {
 			break
 		}
 		if err := v.pause(ctx, 2*time.Millisecond); err != nil {
@@ -157,7 +159,20 @@ func (v *victim) strike(ctx context.Context, s strike) error {
 	if err := v.pause(ctx, s.after); err != nil {
 		return err
 	}
+	if s.state != "" {
+		if err := v.look(ctx, conn); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if n := len(s.in); n > 0 && slices.Index(states, v.state) > slices.Index(states, s.in[n-1]) {
+			return errLate
+		}
+	}
 	return s.do(ctx, v)
+}
+
+// look reads the state that the run is in.
+func (v *victim) look(ctx context.Context, conn *pgx.Conn) error {
+	return conn.QueryRow(ctx, `SELECT state FROM bucketload.runs WHERE status = 'running' ORDER BY started_at DESC LIMIT 1`).Scan(&v.state)
 }
 
 // pause waits, but not longer than for the command to end.

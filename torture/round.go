@@ -149,8 +149,9 @@ func newRound(s *site, program, dir string, seed uint64, only string) (*round, e
 		}
 		r.faults = append(r.faults, strike{fault: f, state: state, after: time.Duration(random.IntN(60)) * time.Millisecond, pick: random.Uint64()})
 	}
-	if f := known[random.IntN(len(known))]; r.mode == modeReplace && len(f.in) == 0 && random.IntN(2) == 0 {
-		r.back = &strike{fault: f, after: time.Duration(random.IntN(200)) * time.Millisecond, pick: random.Uint64()}
+	anywhere := slices.DeleteFunc(slices.Clone(known), func(f fault) bool { return len(f.in) > 0 })
+	if r.mode == modeReplace && len(anywhere) > 0 && random.IntN(2) == 0 {
+		r.back = &strike{fault: anywhere[random.IntN(len(anywhere))], after: time.Duration(random.IntN(200)) * time.Millisecond, pick: random.Uint64()}
 	}
 	return r, nil
 }

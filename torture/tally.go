@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -75,13 +75,14 @@ func (t *tally) write(file string, seed uint64) error {
 	}
 	columns := append(slices.Clone(states), inRollback)
 	var kinds []kind
-	for _, name := range slices.Sorted(maps.Keys(t.came)) {
-		k := kind{Name: name, Total: sum(t.came[name])}
+	for _, f := range faults { // also what never came
+		k := kind{Name: f.name, Total: sum(t.came[f.name])}
 		for _, state := range columns {
-			k.Times = append(k.Times, t.came[name][state])
+			k.Times = append(k.Times, t.came[f.name][state])
 		}
 		kinds = append(kinds, k)
 	}
+	slices.SortFunc(kinds, func(a, b kind) int { return cmp.Compare(a.Name, b.Name) })
 	t.Seed = seed
 	var b strings.Builder
 	err := template.Must(template.New("reliability").Parse(document)).Execute(&b, struct {
