@@ -184,15 +184,68 @@ func TestForeignKeyBesideWriters(t *testing.T) {
 	}
 }
 
-// TestForeignKeyToItself: a key of the configuration would refer to the backup.
+// TestForeignKeysTried: a table that others write keeps nothing from what is found
+// out before rows are loaded, and the writers of another one do not wait with it.
+func TestForeignKeysTried(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0, manyConns)
+	b.exec(`CREATE TABLE dim (n int PRIMARY KEY); CREATE TABLE other (n int PRIMARY KEY); INSERT INTO dim VALUES (1); INSERT INTO other VALUES (1);
+		CREATE TABLE t (f text, n int)`)
+	load := b.load(map[string]string{"a.csv": "f,n\na,1\na,1\n"}, withColumns(columnsFN...), impatient, func(l *bucketload.Load) {
+		l.Constraints = []string{"foreign key (n) references other", "foreign key (n) references dim", "unique (n)"}
+		l.OnDuplicate = bucketload.KeepFirst
+	})
+	leave := b.during("INSERT INTO dim VALUES (7)")
+	run := b.prepared(load)
+	leave()
+	b.must(b.copyAll(run))
+	_, err := b.Finish(t.Context(), ledger.Try{Run: run})
+	b.must(b.end(run, err))
+	if got := fmt.Sprint(b.perFile("t")); got != "map[a:1]" {
+		t.Errorf("rows %s", got)
+	}
+	load.LockTimeout = time.Minute
+	leave = b.during("INSERT INTO dim VALUES (7)")
+	run = b.begin(load)
+	_, err = b.Plan(t.Context(), PlanInput{Try: ledger.Try{Run: run}, Load: load})
+	b.must(err)
+	done := make(chan error, 1)
+	go func() { done <- b.Prepare(context.WithoutCancel(t.Context()), ledger.Try{Run: run}) }()
+	for b.value("SELECT count(*) FROM pg_locks WHERE relation = 'dim'::regclass AND NOT granted") == "0" {
+		select {
+		case err := <-done:
+			t.Fatalf("Prepare did not wait: %v", err)
+		default:
+		}
+	}
+	if n := b.value("SELECT count(*) FROM pg_locks WHERE relation = 'other'::regclass AND mode = 'ShareRowExclusiveLock'"); n != "0" {
+		t.Error("the writers of the one table wait with those of the other")
+	}
+	leave()
+	b.must(<-done)
+}
+
+// TestForeignKeyToItself: a key of the configuration would refer to the backup. That
+// is seen also where somebody's lock has kept it from being tried before.
 func TestForeignKeyToItself(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 0)
+	b := newBench(t, 0, manyConns)
 	b.exec("CREATE TABLE t (f text, n int PRIMARY KEY)")
-	_, err := b.whole(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) {
+	load := b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), impatient, func(l *bucketload.Load) {
 		l.PrimaryKey, l.Constraints = []string{"n"}, []string{"foreign key (n) references t"}
-	}))
-	wantCode(t, err, bucketload.CodeUsage, "would refer to the table that they replace: FOREIGN KEY (n) REFERENCES t(n)", "add it to the table itself")
+	})
+	want := []string{"would refer to the table that they replace: FOREIGN KEY (n) REFERENCES t(n)", "add it to the table itself"}
+	_, err := b.whole(load)
+	wantCode(t, err, bucketload.CodeUsage, want...)
+	if n := b.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'dataimport'"); n != "0" {
+		t.Error("rows were loaded")
+	}
+	leave := b.during("INSERT INTO t VALUES ('theirs', 7)")
+	run := b.prepared(load)
+	leave()
+	b.must(b.copyAll(run))
+	_, err = b.Finish(t.Context(), ledger.Try{Run: run})
+	wantCode(t, b.end(run, err), bucketload.CodeUsage, want...)
 }
 
 // TestAttended: all that holds locks which others wait for ends where its process

@@ -325,8 +325,13 @@ func Build(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, st
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, step.SQL)
-	return buildError(err, load, run, step)
+	if _, err := tx.Exec(ctx, step.SQL); err != nil {
+		return buildError(err, load, run, step)
+	}
+	if step.Key == "constraints" {
+		return notToItself(ctx, tx, load, run)
+	}
+	return nil
 }
 
 // validation gives the statement by which the foreign keys of the step judge the

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -31,8 +30,9 @@ type Key struct {
 // Try runs the steps on the run's staging table while that is empty, and takes
 // all of it back: what cannot be built is found out before anything is loaded.
 // It gives the keys among them, and the steps that make CHECK constraints. SQL
-// of the load's own is not run, nor what comes behind a step that another
-// table's lock keeps waiting for longer than LockTimeout.
+// of the load's own is not run, nor a step that another table's lock keeps waiting
+// for longer than the load's lock timeout. Foreign keys are taken back one by one:
+// the writers of one table do not wait for the lock of the next.
 func Try(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, steps []Step) (keys []Key, checks []Step, err error) {
 	trial, err := tx.Begin(ctx)
 	if err != nil {
@@ -43,22 +43,23 @@ func Try(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, step
 			err = bucketload.DatabaseError("prepare", rollback)
 		}
 	}()
-	if _, err := trial.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", max(1, load.LockTimeout/time.Millisecond))); err != nil {
-		return nil, nil, bucketload.DatabaseError("prepare", err)
-	}
 	known, checked := map[uint32]bool{}, 0
 	for _, step := range steps {
 		if step.Key == "before_swap_sql" {
 			continue
 		}
-		err := Build(ctx, trial, load, run, step)
-		if err == nil && step.Key == "constraints" {
-			err = notToItself(ctx, trial, load, run)
+		attempt, err := trial.Begin(ctx)
+		if err != nil {
+			return nil, nil, bucketload.DatabaseError("prepare", err)
+		}
+		err = Build(ctx, attempt, load, run, step)
+		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "55P03" { // lock_not_available
+			if err := attempt.Rollback(ctx); err != nil {
+				return nil, nil, bucketload.DatabaseError("prepare", err)
+			}
+			continue
 		}
 		if err != nil {
-			if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "55P03" { // lock_not_available
-				return keys, checks, nil
-			}
 			e := *bucketload.AsError(err)
 			if e.Op = "prepare"; e.Code == bucketload.CodeUsage {
 				return nil, nil, &e
@@ -66,34 +67,49 @@ func Try(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, step
 			e.Hint = fmt.Sprintf("nothing has been loaded yet; mend %s of %s: the statement is %s", step.Key, load.Key, step.SQL)
 			return nil, nil, &e
 		}
-		had := checked
-		if err := trial.QueryRow(ctx, `SELECT count(*) FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype = 'c'`,
-			Quote(bucketload.StagingTable(run))).Scan(&checked); err != nil {
+		var constraints, refers int
+		if err := attempt.QueryRow(ctx, `SELECT count(*) FILTER (WHERE contype = 'c'), count(*) FILTER (WHERE contype = 'f')
+			FROM pg_constraint WHERE conrelid = $1::text::regclass`, Quote(bucketload.StagingTable(run))).Scan(&constraints, &refers); err != nil {
 			return nil, nil, bucketload.DatabaseError("prepare", err)
 		}
-		if checked > had {
+		if constraints > checked {
 			checks = append(checks, step)
 		}
-		rows, err := trial.Query(ctx, `SELECT indexrelid, ARRAY(SELECT pg_get_indexdef(indexrelid, n, true) FROM generate_series(1, indnkeyatts) n),
-			coalesce(pg_get_expr(indpred, indrelid), ''), coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::bool, false)
-			FROM pg_index x WHERE indrelid = $1::text::regclass AND indisunique ORDER BY 1`, Quote(bucketload.StagingTable(run)))
+		made, err := keysOf(ctx, attempt, run, step, known)
 		if err != nil {
 			return nil, nil, bucketload.DatabaseError("prepare", err)
 		}
-		key, oid := Key{Step: step.SQL}, uint32(0)
-		_, err = pgx.ForEachRow(rows, []any{&oid, &key.Columns, &key.Where, &key.NullsEqual}, func() error {
-			if !known[oid] {
-				known[oid] = true
-				keys = append(keys, key)
-				key.Columns = nil
-			}
-			return nil
-		})
+		keys = append(keys, made...)
+		if refers > 0 {
+			err = attempt.Rollback(ctx)
+		} else {
+			checked, err = constraints, attempt.Commit(ctx)
+		}
 		if err != nil {
 			return nil, nil, bucketload.DatabaseError("prepare", err)
 		}
 	}
 	return keys, checks, nil
+}
+
+// keysOf gives the keys that a step has made, and adds their indexes to known.
+func keysOf(ctx context.Context, q Queryer, run string, step Step, known map[uint32]bool) (keys []Key, err error) {
+	rows, err := q.Query(ctx, `SELECT indexrelid, ARRAY(SELECT pg_get_indexdef(indexrelid, n, true) FROM generate_series(1, indnkeyatts) n),
+		coalesce(pg_get_expr(indpred, indrelid), ''), coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::bool, false)
+		FROM pg_index x WHERE indrelid = $1::text::regclass AND indisunique ORDER BY 1`, Quote(bucketload.StagingTable(run)))
+	if err != nil {
+		return nil, err
+	}
+	key, oid := Key{Step: step.SQL}, uint32(0)
+	_, err = pgx.ForEachRow(rows, []any{&oid, &key.Columns, &key.Where, &key.NullsEqual}, func() error {
+		if !known[oid] {
+			known[oid] = true
+			keys = append(keys, key)
+			key.Columns = nil
+		}
+		return nil
+	})
+	return keys, err
 }
 
 // notToItself is an error where staging refers to the live table, which is to be
@@ -105,9 +121,9 @@ func notToItself(ctx context.Context, q Queryer, load *bucketload.Load, run stri
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	} else if err != nil {
-		return bucketload.DatabaseError("prepare", err)
+		return bucketload.DatabaseError("finish", err)
 	}
-	return &bucketload.Error{Code: bucketload.CodeUsage, Message: fmt.Sprintf("constraints: the rows of %s would refer to the table that they replace: %s", load.Table, key),
+	return &bucketload.Error{Op: "finish", Code: bucketload.CodeUsage, Message: fmt.Sprintf("constraints: the rows of %s would refer to the table that they replace: %s", load.Table, strings.TrimSuffix(key, " NOT VALID")),
 		Hint: "take it out of the configuration and add it to the table itself: it follows every swap"}
 }
 
