@@ -83,7 +83,7 @@ func (s *Steps) rollback(ctx context.Context, tx pgx.Tx, load *bucketload.Load, 
 	if err != nil {
 		return err
 	}
-	old, lost, err := table.Rollback(ctx, tx, load, did.ID, from, away)
+	swapped, lost, err := table.Rollback(ctx, tx, load, did.ID, from, away)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (s *Steps) rollback(ctx context.Context, tx pgx.Tx, load *bucketload.Load, 
 	}
 	keep := *load
 	keep.KeepBackups = len(backups) + 1 // as many as there were
-	p, err := s.putAway(ctx, tx, &keep, old, away, backups)
+	p, err := s.putAway(ctx, tx, &keep, swapped, away, backups)
 	if err != nil {
 		return err
 	}

@@ -197,11 +197,11 @@ func (s *Steps) swapOnce(ctx context.Context, r *ledger.Run, status bucketload.S
 		if err != nil {
 			return err
 		}
-		old, err := table.Swap(ctx, tx, load, run, steps, away)
+		did, err := table.Swap(ctx, tx, load, run, steps, away)
 		if err != nil {
 			return err
 		}
-		p, err := s.putAway(ctx, tx, load, old, away, backups)
+		p, err := s.putAway(ctx, tx, load, did, away, backups)
 		if err != nil {
 			return err
 		}
@@ -236,14 +236,14 @@ func (s *Steps) change(ctx context.Context, run string, load *bucketload.Load, s
 	})
 }
 
-// validate has the foreign keys that swaps of the table, or of all tables where
-// it is the zero value, have added judge the rows that are there. A swap stands
+// validate has the constraints that swaps of the table, or of all tables where it
+// is the zero value, have left unjudged judge the rows that are there. A swap stands
 // whatever they say: new rows they judge already. What cannot be done now is left
 // for the next one.
 func (s *Steps) validate(ctx context.Context, name bucketload.TableName, patience time.Duration) {
 	left, err := s.Ledger.Unvalidated(ctx, name)
 	if err != nil {
-		s.Log.Warn("foreign keys to the new table are not validated", "error", err)
+		s.Log.Warn("constraints of the new table and foreign keys to it are not validated", "error", err)
 	}
 	for _, u := range left {
 		delay := swapInterval
@@ -265,7 +265,7 @@ func (s *Steps) validate(ctx context.Context, name bucketload.TableName, patienc
 				if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 					detail = pg.Detail
 				}
-				s.Log.Warn("a foreign key to the new table is not validated; new rows it does judge", "to validate it", u.Statement, "error", err, "detail", detail)
+				s.Log.Warn("a constraint of the new table, or a foreign key to it, is not validated; new rows it does judge", "to validate it", u.Statement, "error", err, "detail", detail)
 				break
 			}
 			delay = min(2*delay, swapMaxDelay)
@@ -326,11 +326,13 @@ func (s *Steps) away(ctx context.Context, tx pgx.Tx, load *bucketload.Load, comi
 
 // putAway records the backups as a swap has left them, and drops those that are
 // more than the load keeps.
-func (s *Steps) putAway(ctx context.Context, tx pgx.Tx, load *bucketload.Load, old *table.Backup, away table.Away, backups []ledger.Generation) (p ledger.Publication, err error) {
+func (s *Steps) putAway(ctx context.Context, tx pgx.Tx, load *bucketload.Load, did *table.Swapped, away table.Away, backups []ledger.Generation) (p ledger.Publication, err error) {
+	p.Validate = did.Validate
+	old := did.Backup
 	if old == nil {
 		return p, nil
 	}
-	p.Backup, p.Validate = &ledger.Backup{Name: old.Name, Names: old.Names}, old.Validate
+	p.Backup = &ledger.Backup{Name: old.Name, Names: old.Names}
 	if away.Aside != "" {
 		aside := bucketload.TableName{Schema: away.Backup.Schema, Name: away.Aside}
 		if err := ledger.MoveBackup(ctx, tx, away.Backup, aside); err != nil {

@@ -75,6 +75,21 @@ func Steps(ctx context.Context, q Queryer, load *bucketload.Load, run string, li
 	return steps, err
 }
 
+var asksNotValid = regexp.MustCompile(`(?i)\bnot\s+valid\b`)
+
+// Judging gives the steps by which foreign keys judge the rows, to be run again once
+// all are built. Keys without a name are left out where there are others that the
+// load wants NOT VALID: these cannot be told apart any more.
+func Judging(steps []Step) (judging []Step) {
+	for i, s := range steps {
+		unclear := func(later Step) bool { return later.Definition == "" && asksNotValid.MatchString(later.SQL) }
+		if s.Refers && (s.Name != "" || !slices.ContainsFunc(steps[i:], unclear)) {
+			judging = append(judging, s)
+		}
+	}
+	return judging
+}
+
 // Missing gives the steps of now that carry something over which then, made
 // earlier for the same run, does not.
 func Missing(then, now []Step) []Step {
@@ -176,6 +191,7 @@ type part struct {
 	Clustered  bool     // CLUSTER goes by it
 	Replica    bool     // it is the replica identity
 	Foreign    bool     // a foreign key whose rows have been judged
+	NotValid   bool     // a constraint whose rows have not; Definition does not say so
 }
 
 // key says what the part is, for people and to find it again.
@@ -186,18 +202,25 @@ func (p part) key() string { return p.Kind + " " + quote(p.Name) + " of the live
 const targets = `(SELECT string_agg(format('ALTER COLUMN %s SET STATISTICS %s', attnum, attstattarget), ', ' ORDER BY attnum)
 	FROM pg_attribute WHERE attrelid = i.oid AND attstattarget >= 0)`
 
+// What constraint c is, and whether it has yet to judge the rows: that changes by
+// VALIDATE, and by the swap of what it refers to.
+const (
+	constraintDefinition = `regexp_replace(pg_get_constraintdef(c.oid), ' NOT VALID$', '')`
+	constraintNotValid   = `pg_get_constraintdef(c.oid) LIKE '% NOT VALID'`
+)
+
 // parts lists what a table has. The names that pg_get_*def writes around a
 // definition are known, so their length is too.
 func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 	rows, err := q.Query(ctx, `
-		SELECT 'constraint', conname, pg_get_constraintdef(c.oid), '', ARRAY(
+		SELECT 'constraint', conname, `+constraintDefinition+`, '', ARRAY(
 			SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)),
 			coalesce(quote_literal(obj_description(c.oid, 'pg_constraint')), ''),
 			concat_ws(', ', (SELECT 'SET (' || string_agg(format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') || ')'
 				FROM unnest(i.reloptions) o WHERE contype <> 'x'), `+targets+`),
 			coalesce((SELECT spcname FROM pg_tablespace WHERE oid = i.reltablespace), ''),
 			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''),
-			coalesce(x.indisclustered, false), coalesce(x.indisreplident, false), contype = 'f' AND convalidated
+			coalesce(x.indisclustered, false), coalesce(x.indisreplident, false), contype = 'f' AND convalidated, `+constraintNotValid+`
 		FROM pg_constraint c LEFT JOIN pg_index x ON x.indexrelid = conindid AND x.indrelid = conrelid LEFT JOIN pg_class i ON i.oid = x.indexrelid
 		WHERE conrelid = $1 AND contype IN ('p', 'u', 'x', 'c', 'f') AND confrelid <> conrelid -- its own keys follow in the swap
 		UNION ALL
@@ -208,7 +231,7 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 			WHERE d.classid = 'pg_class'::regclass AND d.objid = i.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
 			ORDER BY attnum),
 			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''), coalesce(`+targets+`, ''),
-			coalesce((SELECT spcname FROM pg_tablespace WHERE oid = i.reltablespace), ''), '', x.indisclustered, x.indisreplident, false
+			coalesce((SELECT spcname FROM pg_tablespace WHERE oid = i.reltablespace), ''), '', x.indisclustered, x.indisreplident, false, false
 		FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 		WHERE x.indrelid = $1 AND x.indisvalid AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.oid AND c.conrelid = $1)
 		UNION ALL
@@ -218,7 +241,7 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 			WHERE d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
 			ORDER BY attnum),
 			coalesce(quote_literal(obj_description(s.oid, 'pg_statistic_ext')), ''),
-			CASE WHEN s.stxstattarget >= 0 THEN 'SET STATISTICS ' || s.stxstattarget ELSE '' END, '', '', false, false, false
+			CASE WHEN s.stxstattarget >= 0 THEN 'SET STATISTICS ' || s.stxstattarget ELSE '' END, '', '', false, false, false, false
 		FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE s.stxrelid = $1
 		ORDER BY 1, 2`, oid)
 	if err != nil {
@@ -258,7 +281,7 @@ func carried(ctx context.Context, q Queryer, oid uint32, load *bucketload.Load, 
 		switch p.Kind {
 		case "constraint":
 			s.SQL = "ALTER TABLE " + t + " ADD CONSTRAINT " + name + " " + p.Definition
-			if p.Foreign {
+			if p.Foreign || p.NotValid {
 				s.SQL += " NOT VALID"
 			}
 			commented = name + " ON " + t
@@ -338,7 +361,7 @@ func Build(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, st
 // rows; none where they have.
 func validation(ctx context.Context, tx pgx.Tx, run string, step Step) (sql string, err error) {
 	err = tx.QueryRow(ctx, `SELECT format('ALTER TABLE %s %s', $1::text, string_agg(format('VALIDATE CONSTRAINT %I', conname), ', ' ORDER BY conname))
-		FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype = 'f' AND NOT convalidated
+		FROM pg_constraint c WHERE conrelid = $1::text::regclass AND contype = 'f' AND `+constraintNotValid+`
 		AND CASE $2 WHEN '' THEN NOT starts_with(conname, $3) ELSE conname = $2 END HAVING count(*) > 0`,
 		Quote(bucketload.StagingTable(run)), step.Name, carriedPrefix(run)).Scan(&sql)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -89,6 +89,56 @@ func testReferences(t *testing.T, d *db) {
 	}
 }
 
+// While a load is under way somebody has constraints of its table judge the rows, or
+// swaps what the keys refer to: none changes the table, and what was judged is.
+func testJudgedMeanwhile(t *testing.T, d *db) {
+	const key, check = "t_a_fkey FOREIGN KEY (a) REFERENCES dim(a)", "t_a_check CHECK ((a > 0))"
+	for name, test := range map[string]struct {
+		live, configured, meanwhile string
+		swapped                     bool // dim is
+		want                        []string
+	}{
+		"added anew": {live: `CREATE TABLE t (a int REFERENCES dim)`,
+			meanwhile: `ALTER TABLE t DROP CONSTRAINT t_a_fkey, ADD CONSTRAINT t_a_fkey FOREIGN KEY (a) REFERENCES dim NOT VALID`, want: []string{key}},
+		"validated": {live: `CREATE TABLE t (a int); ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES dim NOT VALID, ADD CHECK (a > 0) NOT VALID`,
+			meanwhile: `ALTER TABLE t VALIDATE CONSTRAINT t_a_fkey, VALIDATE CONSTRAINT t_a_check`, want: []string{check, key}},
+		"as they are": {live: `CREATE TABLE t (a int); ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES dim NOT VALID, ADD CHECK (a > 0) NOT VALID`,
+			want: []string{check + " NOT VALID", key + " NOT VALID"}},
+		"carried, swapped":                 {live: `CREATE TABLE t (a int REFERENCES dim)`, swapped: true, want: []string{key}},
+		"configured, swapped":              {live: `CREATE TABLE t (a int)`, configured: "foreign key (a) references dim", swapped: true, want: []string{key}},
+		"both, swapped":                    {live: `CREATE TABLE t (a int REFERENCES dim)`, configured: "foreign key (a) references dim", swapped: true, want: []string{key}},
+		"configured, no table, swapped":    {configured: "foreign key (a) references dim", swapped: true, want: []string{key}},
+		"configured as NOT VALID, swapped": {live: `CREATE TABLE t (a int)`, configured: "foreign key (a) references dim not valid", swapped: true, want: []string{key + " NOT VALID"}},
+	} {
+		d.empty()
+		d.run(`CREATE TABLE dim (a int PRIMARY KEY); INSERT INTO dim VALUES (1); ` + test.live)
+		load := &bucketload.Load{Table: named("t"), Columns: []bucketload.Column{{Name: "a", Type: "int"}}}
+		if test.configured != "" {
+			load.Constraints = []string{test.configured}
+		}
+		r, dim := d.newRun(load, `INSERT INTO {staging} VALUES (1)`), d.newRun(&bucketload.Load{Table: named("dim")}, `INSERT INTO {staging} VALUES (1), (2)`)
+		if err := r.prepare(); err != nil {
+			t.Fatal(err)
+		}
+		d.run(test.meanwhile)
+		if test.swapped {
+			if err := dim.prepare(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := dim.swap(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := r.swap(); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		r.judge()
+		dim.judge()
+		d.same(name, d.lines(`SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 't'::regclass AND contype IN ('c', 'f')`), test.want)
+	}
+}
+
 // What the documentation says of others: a snapshot older than the load sees no
 // row of the new table, and rows written to the table during a load are in the
 // backup.

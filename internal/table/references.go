@@ -80,6 +80,42 @@ func Validate(ctx context.Context, tx pgx.Tx, statement string, patience time.Du
 	return bucketload.DatabaseError("swap", err)
 }
 
+// unjudged gives the constraints of the table that comes in which have yet to judge
+// its rows: foreign keys that did, before what they refer to was swapped, and what
+// the live table has valid by now.
+func (s *swap) unjudged(ctx context.Context, in uint32, live *Live) (oids []uint32, err error) {
+	var was uint32 // none
+	if live != nil {
+		was = live.OID
+	}
+	named, others := []string{}, false
+	for _, step := range Judging(s.steps) {
+		if step.Name != "" {
+			named = append(named, step.Name)
+		}
+		others = others || step.Name == ""
+	}
+	rows, err := s.tx.Query(ctx, `SELECT c.oid FROM pg_constraint c WHERE conrelid = $1 AND contype IN ('c', 'f') AND `+constraintNotValid+` AND (
+			contype = 'f' AND (conname = ANY ($3) OR $4 AND NOT starts_with(conname, $5))
+			OR EXISTS (SELECT FROM pg_constraint l WHERE l.conrelid = $2 AND l.contype = c.contype
+				AND pg_get_constraintdef(l.oid) || ' NOT VALID' = pg_get_constraintdef(c.oid)))`,
+		in, was, named, others, carriedPrefix(s.run))
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[uint32])
+}
+
+// validations gives the statements for Validate of constraints of the new table.
+func (s *swap) validations(ctx context.Context, oids []uint32) ([]string, error) {
+	rows, err := s.tx.Query(ctx, `SELECT format('ALTER TABLE %s VALIDATE CONSTRAINT %I', $2::text, conname) FROM pg_constraint WHERE oid = ANY ($1) ORDER BY conname`,
+		oids, Quote(s.load.Table))
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
 // Referred gives the other tables that foreign keys of the live table, or of the
 // load, refer to.
 func Referred(ctx context.Context, q Queryer, load *bucketload.Load) ([]bucketload.TableName, error) {

@@ -21,13 +21,14 @@ func (d *db) rollback(load *bucketload.Load, names ...table.Renamed) (backup *ta
 	name := bucketload.TableName{Schema: bucketload.BackupSchema, Name: load.Table.Name}
 	r := d.newRun(load, "")
 	err = r.tx(func(tx pgx.Tx) error {
-		backup, lost, err = table.Rollback(d.Context(), tx, load, r.id, table.Backup{Name: name, Names: names}, table.Away{Backup: name})
+		var did *table.Swapped
+		if did, lost, err = table.Rollback(d.Context(), tx, load, r.id, table.Backup{Name: name, Names: names}, table.Away{Backup: name}); err == nil {
+			backup, r.validate = did.Backup, did.Validate
+		}
 		return err
 	})
-	if err == nil && backup != nil {
-		for _, statement := range backup.Validate {
-			d.run(statement)
-		}
+	if err == nil {
+		r.judge()
 	}
 	return backup, lost, err
 }

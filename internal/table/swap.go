@@ -22,9 +22,14 @@ type Renamed struct {
 
 // Backup is where a swap or a rollback put the table that was live.
 type Backup struct {
-	Name     bucketload.TableName
-	Names    []Renamed
-	Validate []string // statements for Validate, once the swap is committed
+	Name  bucketload.TableName
+	Names []Renamed
+}
+
+// Swapped is what a swap or a rollback did.
+type Swapped struct {
+	Backup   *Backup  // nil: there was no live table
+	Validate []string // statements for Validate, once it is committed
 }
 
 // Away is where the table that is live goes.
@@ -38,28 +43,28 @@ type Away struct {
 // Swap makes the run's staging table the live one, inside tx and without
 // committing: the live table goes away, and what is in its place aside; staging
 // takes its place with its owner, grants, comments and names, and what hangs on
-// it follows. The result is nil where there was no live table.
+// it follows.
 //
 // No lock is waited for longer than the load's lock timeout, and nothing is held
 // while the first one is waited for. For each further one the wait is so short that nobody who waits
 // for what is held already is taken for part of a deadlock.
-func Swap(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, steps []Step, away Away) (*Backup, error) {
+func Swap(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, steps []Step, away Away) (*Swapped, error) {
 	s := &swap{op: "swap", tx: tx, load: load, run: run, steps: steps, in: bucketload.StagingTable(run), finals: map[string]string{}, away: away}
-	b, err := s.do(ctx)
-	return b, bucketload.DatabaseError("swap", err)
+	did, err := s.do(ctx)
+	return did, bucketload.DatabaseError("swap", err)
 }
 
 // Rollback makes a backup of the live table, or of one that is gone, the live
 // one again, as Swap does it with a staging table. id is the rollback's own. It
 // is an error where the backup lacks what hangs on the table. lost are the
 // indexes, constraints and statistics that the table has and the backup lacks.
-func Rollback(ctx context.Context, tx pgx.Tx, load *bucketload.Load, id string, from Backup, away Away) (b *Backup, lost []string, err error) {
+func Rollback(ctx context.Context, tx pgx.Tx, load *bucketload.Load, id string, from Backup, away Away) (did *Swapped, lost []string, err error) {
 	s := &swap{op: "rollback", tx: tx, load: load, run: id, in: from.Name, back: true, finals: map[string]string{}, away: away}
 	for _, r := range from.Names {
 		s.finals[r.Name] = r.Was
 	}
-	b, err = s.do(ctx)
-	return b, s.lost, bucketload.DatabaseError("rollback", err)
+	did, err = s.do(ctx)
+	return did, s.lost, bucketload.DatabaseError("rollback", err)
 }
 
 type swap struct {
@@ -77,7 +82,7 @@ type swap struct {
 	lost   []string
 }
 
-func (s *swap) do(ctx context.Context) (*Backup, error) {
+func (s *swap) do(ctx context.Context) (*Swapped, error) {
 	s.from = s.in
 	if err := WaitAtMost(ctx, s.tx, s.load.LockTimeout); err != nil {
 		return nil, err
@@ -94,47 +99,65 @@ func (s *swap) do(ctx context.Context) (*Backup, error) {
 	if err != nil {
 		return nil, err
 	}
+	unjudged, err := s.unjudged(ctx, in, live)
+	if err != nil {
+		return nil, err
+	}
 	if s.back {
 		if err := s.loosen(ctx, in, live != nil); err != nil {
 			return nil, err
 		}
 	}
+	did := &Swapped{}
 	if live == nil {
-		if err := s.moveIn(ctx, in, nil); err != nil || s.back {
+		if err := s.moveIn(ctx, in, nil); err != nil {
 			return nil, err
 		}
-		return nil, s.defaultGrants(ctx, in)
+		if !s.back {
+			if err := s.defaultGrants(ctx, in); err != nil {
+				return nil, err
+			}
+		}
+	} else if err := s.exchange(ctx, in, live, did); err != nil {
+		return nil, err
 	}
+	own, err := s.validations(ctx, unjudged)
+	did.Validate = append(did.Validate, own...)
+	return did, err
+}
+
+// exchange puts the live table away and the other one in its place, with all that
+// follows.
+func (s *swap) exchange(ctx context.Context, in uint32, live *Live, did *Swapped) error {
 	following, err := s.takeOff(ctx, live)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.nameIdentities(ctx, in, live); err != nil {
-		return nil, err
+		return err
 	}
 	serials, err := s.releaseSequences(ctx, live.OID)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	backup, err := s.moveAway(ctx, live)
-	if err != nil {
-		return nil, err
+	if did.Backup, err = s.moveAway(ctx, live); err != nil {
+		return err
 	}
 	if err := s.moveIn(ctx, in, live); err != nil {
-		return nil, err
+		return err
 	}
 	for _, f := range following {
 		if err := s.exec(ctx, f.On); err != nil {
-			return nil, s.unfollowed(f, err)
+			return s.unfollowed(f, err)
 		}
 		if f.Validate != "" {
-			backup.Validate = append(backup.Validate, f.Validate)
+			did.Validate = append(did.Validate, f.Validate)
 		}
 	}
 	if err := s.dress(ctx, in, live); err != nil {
-		return nil, err
+		return err
 	}
-	return backup, s.exec(ctx, serials...)
+	return s.exec(ctx, serials...)
 }
 
 // unfollowed explains why something cannot follow to a table that lacks the key

@@ -42,6 +42,7 @@ func TestOnPostgres(t *testing.T) {
 		{"SwapReplicaIdentity", testSwapReplicaIdentity},
 		{"FollowersFit", testFollowersFit},
 		{"References", testReferences},
+		{"JudgedMeanwhile", testJudgedMeanwhile},
 		{"SwapBesideOthers", testSwapBesideOthers},
 		{"FirstSwap", testFirstSwap},
 		{"ChangedDefinitions", testChangedDefinitions},
@@ -144,7 +145,8 @@ type run struct {
 	steps    []table.Step
 	replaces bool // what stands under backup is an older one, and is dropped
 	backup   bucketload.TableName
-	kept     string // why it is not
+	kept     string   // why it is not
+	validate []string // what the swap left for later
 }
 
 func (d *db) newRun(load *bucketload.Load, rows string) *run {
@@ -199,8 +201,12 @@ func (r *run) tx(do func(pgx.Tx) error) error { return pgx.BeginFunc(r.Context()
 func (r *run) swap() (backup *table.Backup, err error) {
 	err = r.tx(func(tx pgx.Tx) error {
 		away := r.away()
-		if backup, err = table.Swap(r.Context(), tx, r.load, r.id, r.steps, away); err != nil || away.Aside == "" {
+		did, err := table.Swap(r.Context(), tx, r.load, r.id, r.steps, away)
+		if err != nil {
 			return err
+		}
+		if backup, r.validate = did.Backup, did.Validate; away.Aside == "" {
+			return nil
 		}
 		r.kept, err = table.DropBackup(r.Context(), tx, bucketload.TableName{Schema: bucketload.BackupSchema, Name: away.Aside})
 		return err
@@ -231,14 +237,18 @@ func (r *run) do() *table.Backup {
 	if err != nil {
 		r.Fatal(err)
 	}
-	if backup != nil {
-		for _, statement := range backup.Validate {
-			if err := r.tx(func(tx pgx.Tx) error { return table.Validate(r.Context(), tx, statement, time.Second) }); err != nil {
-				r.Fatal(err)
-			}
+	r.judge()
+	return backup
+}
+
+// judge does what the swap left for later.
+func (r *run) judge() {
+	r.Helper()
+	for _, statement := range r.validate {
+		if err := r.tx(func(tx pgx.Tx) error { return table.Validate(r.Context(), tx, statement, time.Second) }); err != nil {
+			r.Fatal(err)
 		}
 	}
-	return backup
 }
 
 // catalog is what Postgres knows of a table, a line each, without oids and in
