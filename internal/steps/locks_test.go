@@ -248,6 +248,68 @@ func TestForeignKeyToItself(t *testing.T) {
 	wantCode(t, b.end(run, err), bucketload.CodeUsage, want...)
 }
 
+// TestReferredSwappedMeanwhile: the rows of a run that is not swapped yet do not keep
+// the table that they refer to from being loaded, and are judged by its new rows.
+func TestReferredSwappedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*bucketload.Load){"swap": func(*bucketload.Load) {}, "in place": inPlace} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, 0)
+			dim := b.part(t)
+			b.exec(dim.named("CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE t (f text, n int)"))
+			load := func(rowsOf int) {
+				t.Helper()
+				_, err := dim.whole(dim.load(map[string]string{"a.csv": rows("a", rowsOf)}, withColumns(columnsFN...)))
+				b.must(err)
+			}
+			load(3)
+			run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), change, func(l *bucketload.Load) {
+				l.Constraints = []string{dim.named("foreign key (n) references {t}")}
+			}))
+			b.built(run)
+			load(2)
+			_, err := b.Swap(t.Context(), ledger.Try{Run: run})
+			wantCode(t, err, bucketload.CodeDatabase, "(n)=(2) is not present")
+			load(3)
+			b.must(<-b.swapping(run))
+			if n := b.value("SELECT count(*) FROM bucketload.runs WHERE validate IS NOT NULL"); n != "0" {
+				t.Errorf("%s runs have something left to validate", n)
+			}
+		})
+	}
+}
+
+// TestForeignKeysLeftNotValid: what the configuration wants so, beside keys that are
+// to judge the rows.
+func TestForeignKeysLeftNotValid(t *testing.T) {
+	t.Parallel()
+	whole := newBench(t, 0)
+	whole.exec("CREATE TABLE dim (n int PRIMARY KEY); INSERT INTO dim VALUES (0), (1), (2); CREATE TABLE few (n int PRIMARY KEY)")
+	for name, change := range map[string]func(*bucketload.Load){
+		"constraints": func(l *bucketload.Load) {
+			l.Constraints = append(l.Constraints, "foreign key (n) references few Not\nValid")
+		},
+		"before_swap_sql": func(l *bucketload.Load) {
+			l.BeforeSwapSQL = []string{"ALTER TABLE {staging} ADD FOREIGN KEY (n) REFERENCES few NOT VALID"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := whole.part(t)
+			r, err := b.whole(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) {
+				l.Constraints = []string{"foreign key (n) references dim"}
+			}, change))
+			b.must(err)
+			if got := b.value("SELECT string_agg(confrelid::regclass || ' ' || convalidated, ', ' ORDER BY 1) FROM pg_constraint WHERE contype = 'f' AND conrelid = $1::text::regclass", b.table); got != "dim true, few false" {
+				t.Error(got)
+			}
+			if left := b.value("SELECT validate FROM bucketload.runs WHERE id = $1", *r.ID); left != "NULL" {
+				t.Errorf("left to validate: %s", left)
+			}
+		})
+	}
+}
+
 // TestAttended: all that holds locks which others wait for ends where its process
 // is silent for a minute.
 func TestAttended(t *testing.T) {

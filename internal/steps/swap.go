@@ -87,6 +87,13 @@ func (s *Steps) swap(ctx context.Context, r *ledger.Run, status bucketload.Statu
 	if _, _, err := s.Ledger.Build(ctx, run, &steps); err != nil {
 		return err
 	}
+	for _, step := range table.Judging(steps) { // what its keys refer to may have been swapped since they were built
+		if err := s.patiently(ctx, s.waitToBuild(ctx, r), func() error {
+			return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return table.Build(ctx, tx, load, run, step) })
+		}); err != nil {
+			return err
+		}
+	}
 	s.validate(ctx, load.Table, load.LockTimeout) // what a swap before it could not
 	w := s.wait(ctx, load, "bucketload redrive "+run, bucketload.StagingTable(run))
 	if !load.InPlace && !r.Merges {

@@ -201,6 +201,7 @@ func followers(ctx context.Context, q Queryer, oid uint32) ([]follower, error) {
 			WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid > 0 GROUP BY 1, 2
 		), foreign_key AS (
 			SELECT c.*, format('%I.%I', n.nspname, k.relname) AS child, c.conrelid = c.confrelid AS own,
+				c.convalidated AND n.nspname <> $2 AS judge, -- the run of a staging table does that itself
 				pg_get_constraintdef(c.oid) AS def,
 				(SELECT string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ') FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)) AS filled,
 				(SELECT string_agg(format('p.%I = c.%I', pa.attname, ca.attname), ' AND ') FROM unnest(c.conkey, c.confkey) AS key(child, parent)
@@ -222,14 +223,14 @@ func followers(ctx context.Context, q Queryer, oid uint32) ([]follower, error) {
 			WHERE ref.classid = 'pg_rewrite'::regclass
 			UNION ALL
 			SELECT 2, 'foreign key ' || quote_ident(conname) || ' of ' || conrelid::regclass,
-				'refers to the new table, added in the swap' || CASE WHEN convalidated THEN ' and validated after it' ELSE '' END,
+				'refers to the new table, added in the swap' || CASE WHEN judge THEN ' and validated after it' ELSE '' END,
 				ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = $1 AND (attnum = ANY (confkey) OR own AND attnum = ANY (conkey))),
 				CASE WHEN own THEN '' ELSE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', child) END,
 				CASE WHEN own THEN '' ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', child, conname) END,
 				format('ALTER TABLE %s ADD CONSTRAINT %I %s%s', child, conname, def, CASE WHEN def ~ ' NOT (VALID|ENFORCED)$' THEN '' ELSE ' NOT VALID' END)
 					|| format('; COMMENT ON CONSTRAINT %I ON %s IS %L', conname, child, obj_description(oid, 'pg_constraint')),
-				CASE WHEN convalidated THEN format('ALTER TABLE %s VALIDATE CONSTRAINT %I', child, conname) ELSE '' END,
-				CASE WHEN convalidated THEN format('SELECT EXISTS (SELECT FROM %s c WHERE %s AND NOT EXISTS (SELECT FROM {staging} p WHERE %s))',
+				CASE WHEN judge THEN format('ALTER TABLE %s VALIDATE CONSTRAINT %I', child, conname) ELSE '' END,
+				CASE WHEN judge THEN format('SELECT EXISTS (SELECT FROM %s c WHERE %s AND NOT EXISTS (SELECT FROM {staging} p WHERE %s))',
 					CASE WHEN own THEN '{staging}' ELSE child END, filled, matched) ELSE '' END, conrelid::regclass::text
 			FROM foreign_key
 			UNION ALL
@@ -256,7 +257,7 @@ func followers(ctx context.Context, q Queryer, oid uint32) ([]follower, error) {
 			SELECT 5, 'row level security', 'is switched as it was', NULL, '', '', format('ALTER TABLE %I.%I %s ROW LEVEL SECURITY, %s FORCE ROW LEVEL SECURITY',
 				n.nspname, c.relname, CASE WHEN relrowsecurity THEN 'ENABLE' ELSE 'DISABLE' END, CASE WHEN relforcerowsecurity THEN '' ELSE 'NO' END), '', '', ''
 			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1 AND (relrowsecurity OR relforcerowsecurity)
-		) s ORDER BY step, what`, oid)
+		) s ORDER BY step, what`, oid, bucketload.StagingSchema)
 	if err != nil {
 		return nil, bucketload.DatabaseError("plan", err)
 	}
