@@ -126,9 +126,10 @@ func dependents(ctx context.Context, q Queryer, oid uint32) ([]Dependent, error)
 		SELECT 'policy ' || quote_ident(polname) || ' of ' || polrelid::regclass
 		FROM ref JOIN pg_policy p ON p.oid = ref.objid WHERE ref.classid = 'pg_policy'::regclass AND polrelid <> $1
 		UNION
-		SELECT 'publication ' || quote_ident(p.pubname) FROM pg_publication_tables p
-		JOIN pg_class c ON c.relname = p.tablename JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = p.schemaname
-		WHERE c.oid = $1
+		SELECT 'publication ' || quote_ident(pubname) FROM pg_publication p -- pg_publication_tables locks all that is published
+		WHERE EXISTS (SELECT FROM pg_class c WHERE (c.oid = $1 OR c.oid IN (SELECT pg_partition_ancestors($1))) AND c.relpersistence = 'p' AND (puballtables
+			OR EXISTS (SELECT FROM pg_publication_rel WHERE prpubid = p.oid AND prrelid = c.oid)
+			OR EXISTS (SELECT FROM pg_publication_namespace WHERE pnpubid = p.oid AND pnnspid = c.relnamespace)))
 		UNION
 		SELECT 'subscription ' || quote_ident(s.subname) FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid
 		WHERE r.srrelid = $1

@@ -28,6 +28,8 @@ func testDependents(t *testing.T, d *db) {
 		{`CREATE PUBLICATION p FOR TABLE t`, "publication p"},
 		{`CREATE PUBLICATION p FOR ALL TABLES`, "publication p"},
 		{`CREATE PUBLICATION p FOR TABLES IN SCHEMA public`, "publication p"},
+		{`CREATE TABLE o (a int); CREATE PUBLICATION p FOR TABLE o; CREATE PUBLICATION q FOR TABLES IN SCHEMA dataimport; CREATE PUBLICATION r`, ""},
+		{`ALTER TABLE t SET UNLOGGED; CREATE PUBLICATION p FOR ALL TABLES`, ""},
 		{`CREATE SUBSCRIPTION s CONNECTION 'dbname=none' PUBLICATION p WITH (connect = false);
 			INSERT INTO pg_subscription_rel SELECT oid, 't'::regclass, 'r', NULL FROM pg_subscription WHERE subname = 's'`, "subscription s"},
 		{`CREATE TABLE child () INHERITS (t)`, "inheritance: child child"},
@@ -105,6 +107,15 @@ func testInspect(t *testing.T, d *db) {
 	if live, err = table.Inspect(t.Context(), d.Conn, named("plain")); err != nil || live.Rows != 2 || live.Bytes == 0 {
 		t.Errorf("plain: %+v, %v", live, err)
 	}
+	// What others do with another table that is published is in nobody's way.
+	d.run(`CREATE TABLE o (a int); CREATE PUBLICATION p FOR TABLE o; SET lock_timeout = 1`)
+	defer d.run(`DROP PUBLICATION p`)
+	other := &db{T: t, Conn: connect(t, d.dsn)}
+	other.run(`BEGIN; LOCK TABLE o IN ACCESS EXCLUSIVE MODE`)
+	if _, err = table.Inspect(t.Context(), d.Conn, named("plain")); err != nil {
+		t.Error(err)
+	}
+	other.run(`ROLLBACK`)
 }
 
 func testCheckTypes(t *testing.T, d *db) {
