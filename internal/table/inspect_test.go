@@ -232,8 +232,15 @@ func testBuildError(t *testing.T, d *db) {
 	if n, err := table.Count(t.Context(), d.Conn, bucketload.StagingTable(r.id)); n != 2 || err != nil {
 		t.Errorf("%d rows, %v: staging keeps what it had", n, err)
 	}
+	d.run(`SET lock_timeout = '7s'`)
 	for range 2 {
-		if err := r.tx(func(tx pgx.Tx) error { _, err := table.DropStaging(t.Context(), tx, r.id); return err }); err != nil {
+		if err := r.tx(func(tx pgx.Tx) error {
+			_, err := table.DropStaging(t.Context(), tx, r.id)
+			if patience := d.lines(`SELECT current_setting('lock_timeout')`); patience[0] != "7s" {
+				t.Errorf("the rest of the transaction waits %s for locks", patience[0])
+			}
+			return err
+		}); err != nil {
 			t.Error(err)
 		}
 	}

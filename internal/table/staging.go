@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -104,10 +105,10 @@ func CreateStaging(ctx context.Context, tx pgx.Tx, run string, columns []Column,
 	return bucketload.DatabaseError("prepare", err)
 }
 
-// dropPatience is how long a table that is to go is waited for, in milliseconds:
-// those who come to use it wait behind, a swap holds the live table meanwhile,
-// and it can go another time.
-const dropPatience = 100
+// dropPatience is how long a table that is to go is waited for: those who come
+// to use it wait behind, a swap holds the live table meanwhile, and it can go
+// another time.
+const dropPatience = 100 * time.Millisecond
 
 // DropStaging drops the run's staging table, if it is there, as DropBackup does.
 func DropStaging(ctx context.Context, tx pgx.Tx, run string) (kept string, err error) {
@@ -124,7 +125,17 @@ func DropBackup(ctx context.Context, tx pgx.Tx, backup bucketload.TableName) (ke
 
 func drop(ctx context.Context, tx pgx.Tx, name bucketload.TableName) (kept string, err error) {
 	err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; DROP TABLE IF EXISTS %s", dropPatience, Quote(name)))
+		var patience string // what comes behind waits as it did before
+		if err := tx.QueryRow(ctx, `SELECT current_setting('lock_timeout')`).Scan(&patience); err != nil {
+			return err
+		}
+		if err := WaitAtMost(ctx, tx, dropPatience); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+Quote(name)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, patience)
 		return err
 	})
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
