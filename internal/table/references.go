@@ -23,10 +23,12 @@ func CheckReferences(ctx context.Context, tx pgx.Tx, load *bucketload.Load, in b
 			return err
 		}
 		following, err := followers(ctx, tx, live.OID)
-		if err != nil {
-			return err
+		for _, f := range following {
+			if err == nil && f.Check != "" {
+				err = f.check(ctx, tx, load, in)
+			}
 		}
-		return refer(ctx, tx, load, in, following)
+		return err
 	})
 }
 
@@ -34,43 +36,47 @@ func CheckReferences(ctx context.Context, tx pgx.Tx, load *bucketload.Load, in b
 // all that read or write it wait for the swap.
 const checkPatience = 500 * time.Millisecond
 
-// checkAgain is CheckReferences of rows that nobody can change any more. What
+// checkAgain is CheckReferences of rows that nobody can change any more. A key that
 // takes longer than a moment is left to Validate.
 func (s *swap) checkAgain(ctx context.Context, following []follower) error {
-	err := aside(ctx, s.tx, func() error {
-		if err := s.exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", checkPatience.Milliseconds())); err != nil {
-			return err
-		}
-		return refer(ctx, s.tx, s.load, s.in, following)
-	})
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "57014" { // query_canceled
-		return nil
-	}
-	if known, ok := errors.AsType[*bucketload.Error](err); ok && s.back {
-		e := *known
-		e.Op = s.op
-		return &e
-	}
-	return err
-}
-
-func refer(ctx context.Context, q Queryer, load *bucketload.Load, in bucketload.TableName, following []follower) error {
 	for _, f := range following {
 		if f.Check == "" {
 			continue
 		}
-		var broken bool
-		sql := strings.ReplaceAll(f.Check, "{staging}", Quote(in))
-		if err := q.QueryRow(ctx, sql).Scan(&broken); err != nil {
-			return bucketload.DatabaseError("check", err)
+		err := aside(ctx, s.tx, func() error {
+			if err := s.exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", checkPatience.Milliseconds())); err != nil {
+				return err
+			}
+			return f.check(ctx, s.tx, s.load, s.in)
+		})
+		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "57014" { // query_canceled
+			continue
 		}
-		if broken {
-			return &bucketload.Error{Op: "check", Code: bucketload.CodeCheck,
-				Message: fmt.Sprintf("%s refers to rows that the new %s lacks", f.What, load.Table),
-				Hint:    "load what they refer to, delete them, or drop the foreign key; to see whether there is one: " + sql}
+		if known, ok := errors.AsType[*bucketload.Error](err); ok && s.back {
+			e := *known
+			e.Op = s.op
+			return &e
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// check is an error where rows refer to what the table lacks that comes in.
+func (f follower) check(ctx context.Context, q Queryer, load *bucketload.Load, in bucketload.TableName) error {
+	var broken bool
+	sql := strings.ReplaceAll(f.Check, "{staging}", Quote(in))
+	if err := q.QueryRow(ctx, sql).Scan(&broken); err != nil {
+		return bucketload.DatabaseError("check", err)
+	}
+	if !broken {
+		return nil
+	}
+	return &bucketload.Error{Op: "check", Code: bucketload.CodeCheck,
+		Message: fmt.Sprintf("%s refers to rows that the new %s lacks", f.What, load.Table),
+		Hint:    "load what they refer to, delete them, or drop the foreign key; to see whether there is one: " + sql}
 }
 
 // Validate runs a statement that a swap left for later, in a transaction of
