@@ -205,9 +205,12 @@ func followers(ctx context.Context, q Queryer, oid uint32) ([]follower, error) {
 				c.convalidated AND n.nspname <> $2 AS judge, -- the run of a staging table does that itself
 				pg_get_constraintdef(c.oid) AS def,
 				(SELECT string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ') FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)) AS filled,
-				(SELECT string_agg(format('p.%I = c.%I', pa.attname, ca.attname), ' AND ') FROM unnest(c.conkey, c.confkey) AS key(child, parent)
+				(SELECT string_agg(format('p.%I = c.%I', pa.attname, ca.attname) || CASE WHEN pa.attcollation <> ca.attcollation -- as PostgreSQL compares
+						THEN format(' COLLATE %I.%I', (SELECT nspname FROM pg_namespace WHERE oid = co.collnamespace), co.collname) ELSE '' END, ' AND ') FROM unnest(c.conkey, c.confkey) AS key(child, parent)
 					JOIN pg_attribute ca ON ca.attrelid = c.conrelid AND ca.attnum = key.child
-					JOIN pg_attribute pa ON pa.attrelid = c.confrelid AND pa.attnum = key.parent) AS matched
+					JOIN pg_attribute pa ON pa.attrelid = c.confrelid AND pa.attnum = key.parent
+					LEFT JOIN pg_collation co ON co.oid = pa.attcollation) AS matched,
+				coalesce((to_jsonb(c) ->> 'conperiod')::bool, false) AS period -- since PostgreSQL 18: several rows together may have what one refers to
 			FROM pg_constraint c JOIN pg_class k ON k.oid = c.conrelid JOIN pg_namespace n ON n.oid = k.relnamespace
 			WHERE c.confrelid = $1 AND c.contype = 'f' AND k.relkind = 'r' AND c.conparentid = 0
 		)
@@ -231,7 +234,7 @@ func followers(ctx context.Context, q Queryer, oid uint32) ([]follower, error) {
 				format('ALTER TABLE %s ADD CONSTRAINT %I %s%s', child, conname, def, CASE WHEN def ~ ' NOT (VALID|ENFORCED)$' THEN '' ELSE ' NOT VALID' END)
 					|| format('; COMMENT ON CONSTRAINT %I ON %s IS %L', conname, child, obj_description(oid, 'pg_constraint')),
 				CASE WHEN judge THEN format('ALTER TABLE %s VALIDATE CONSTRAINT %I', child, conname) ELSE '' END,
-				CASE WHEN judge THEN format('SELECT EXISTS (SELECT FROM %s c WHERE %s AND NOT EXISTS (SELECT FROM {staging} p WHERE %s))',
+				CASE WHEN judge AND NOT period THEN format('SELECT EXISTS (SELECT FROM %s c WHERE %s AND NOT EXISTS (SELECT FROM {staging} p WHERE %s))',
 					CASE WHEN own THEN '{staging}' ELSE child END, filled, matched) ELSE '' END, conrelid::regclass::text
 			FROM foreign_key
 			UNION ALL

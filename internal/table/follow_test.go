@@ -89,6 +89,47 @@ func testReferences(t *testing.T, d *db) {
 	}
 }
 
+// Rows refer to others by what PostgreSQL compares: in the collation of what is
+// referred to and, since version 18, for periods.
+func testReferencesCompared(t *testing.T, d *db) {
+	tests := []struct{ sql, have, lack string }{
+		{`CREATE TABLE t (a text COLLATE "C" PRIMARY KEY); CREATE TABLE child (a text COLLATE "POSIX" REFERENCES t); INSERT INTO t VALUES ('x'); INSERT INTO child VALUES ('x')`,
+			`('x'), ('y')`, `('y')`},
+		{`CREATE COLLATION "of; it" FROM "C"; CREATE TABLE t (b int, a text COLLATE "of; it", PRIMARY KEY (b, a));
+			CREATE TABLE child (a text, b int, FOREIGN KEY (b, a) REFERENCES t); INSERT INTO t VALUES (1, 'x'); INSERT INTO child VALUES ('x', 1)`, `(1, 'x')`, `(1, 'X'), (2, 'x')`},
+	}
+	if d.major >= 18 {
+		tests = append(tests, struct{ sql, have, lack string }{`CREATE TABLE t (a int4range, during int4range, PRIMARY KEY (a, during WITHOUT OVERLAPS));
+			CREATE TABLE child (a int4range, during int4range, FOREIGN KEY (a, PERIOD during) REFERENCES t (a, PERIOD during));
+			INSERT INTO t VALUES ('[1,2)', '[1,9)'); INSERT INTO child VALUES ('[1,2)', '[2,8)')`, `('[1,2)', '[1,5)'), ('[1,2)', '[5,9)')`, ""})
+	}
+	for _, test := range tests {
+		d.empty()
+		d.run(test.sql)
+		for rows, lacks := range map[string]bool{test.have: false, test.lack: true} {
+			if rows == "" {
+				continue
+			}
+			r := d.newRun(&bucketload.Load{Table: named("t")}, `INSERT INTO {staging} VALUES `+rows)
+			if err := r.prepare(); err != nil {
+				t.Fatal(err)
+			}
+			err := r.tx(func(tx pgx.Tx) error {
+				return table.CheckReferences(t.Context(), tx, r.load, bucketload.StagingTable(r.id))
+			})
+			if lacks {
+				refused(t, err, bucketload.CodeCheck, "_fkey of child refers to rows")
+			} else if err == nil {
+				_, err = r.swap()
+				r.judge()
+			}
+			if err != nil && !lacks {
+				t.Errorf("%s: %v", test.sql, err)
+			}
+		}
+	}
+}
+
 // The look that the swap takes has half a second for each key: one that takes longer
 // keeps it from no other.
 func testReferencesAgain(t *testing.T, d *db) {

@@ -42,6 +42,7 @@ func TestOnPostgres(t *testing.T) {
 		{"SwapReplicaIdentity", testSwapReplicaIdentity},
 		{"FollowersFit", testFollowersFit},
 		{"References", testReferences},
+		{"ReferencesCompared", testReferencesCompared},
 		{"ReferencesAgain", testReferencesAgain},
 		{"JudgedMeanwhile", testJudgedMeanwhile},
 		{"SwapBesideOthers", testSwapBesideOthers},
