@@ -118,7 +118,7 @@ func (s *Steps) waitToBuild(ctx context.Context, r *ledger.Run) waiting {
 		if err != nil || len(readers) > 0 {
 			return readers, err
 		}
-		referred, err := table.Referred(ctx, s.Pool, r.Load)
+		referred, err := table.Referred(ctx, s.Pool, r.Load.Constraints, r.Load.Table)
 		if err != nil {
 			return nil, err
 		}

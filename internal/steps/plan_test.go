@@ -234,6 +234,51 @@ func TestPreview(t *testing.T) {
 	}
 }
 
+// TestPreviewForeignKeys: a plan names what keys lock, wherever they are built, and
+// its statements are SQL.
+func TestPreviewForeignKeys(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	b.exec("CREATE TABLE dim (n int PRIMARY KEY); CREATE TABLE far (f text PRIMARY KEY)")
+	for name, c := range map[string]struct {
+		live   string
+		change func(*bucketload.Load)
+		want   string
+	}{
+		"no table":               {"SELECT 1", func(*bucketload.Load) {}, "public.dim"},
+		"no table to merge into": {"SELECT 1", merging(bucketload.ModeUpsert, "n"), "public.dim"},
+		"swap":                   {"CREATE TABLE {t} (f text REFERENCES far, n int)", func(*bucketload.Load) {}, "public.dim public.far"},
+		"in place":               {"CREATE TABLE {t} (f text REFERENCES far, n int)", inPlace, "public.dim"},
+		"merge":                  {"CREATE TABLE {t} (f text REFERENCES far, n int PRIMARY KEY)", merging(bucketload.ModeUpsert, "n"), ""},
+		"append":                 {"CREATE TABLE {t} (f text REFERENCES far, n int)", func(l *bucketload.Load) { l.Mode = bucketload.ModeAppend }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := b.part(t)
+			b.exec(b.named(c.live))
+			p, err := b.Preview(t.Context(), b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), c.change,
+				func(l *bucketload.Load) { l.Constraints = []string{"foreign key (n) references dim", "check (n >= 0)"} }))
+			b.must(err)
+			var locked []string
+			for _, line := range p.Locks {
+				if name, lock, _ := strings.Cut(line, ": "); strings.HasPrefix(lock, "SHARE ROW EXCLUSIVE") {
+					locked = append(locked, name)
+				}
+			}
+			if got := strings.Join(locked, " "); got != c.want {
+				t.Errorf("keys lock %q, want %q", got, c.want)
+			}
+			tx, err := b.Pool.Begin(t.Context())
+			b.must(err)
+			defer func() { _ = tx.Rollback(t.Context()) }()
+			for _, sql := range p.DDL {
+				if _, err := tx.Exec(t.Context(), sql); err != nil {
+					t.Fatalf("%v\nin: %s", err, sql)
+				}
+			}
+		})
+	}
+}
+
 // TestFailedRunsDoNotPileUp: of the runs that failed the last keeps its staging.
 func TestFailedRunsDoNotPileUp(t *testing.T) {
 	t.Parallel()

@@ -102,18 +102,16 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	}
 	r.requireKey(load)
 	p.describe(r)
-	if live != nil {
-		if load.Mode == bucketload.ModeReplace {
-			p.Dependents = append(p.Dependents, live.Dependents...)
-			if table.InPlace(load, live) {
-				for i := range p.Dependents {
-					p.Dependents[i] = table.Dependent{What: p.Dependents[i].What, Fate: "stays as it is"}
-				}
+	if live != nil && load.Mode == bucketload.ModeReplace {
+		p.Dependents = append(p.Dependents, live.Dependents...)
+		if table.InPlace(load, live) {
+			for i := range p.Dependents {
+				p.Dependents[i] = table.Dependent{What: p.Dependents[i].What, Fate: "stays as it is"}
 			}
 		}
-		if p.Locks, err = s.locks(ctx, load, live, staging); err != nil {
-			return nil, err
-		}
+	}
+	if p.Locks, err = s.locks(ctx, load, live, staging); err != nil {
+		return nil, err
 	}
 	if err := s.ddl(ctx, p, load, live, r, staging); err != nil {
 		return p, err
@@ -184,11 +182,28 @@ func (s *Steps) ddl(ctx context.Context, p *Preview, load *bucketload.Load, live
 
 // locks says what the load locks, and for how long.
 func (s *Steps) locks(ctx context.Context, load *bucketload.Load, live *table.Live, staging bool) ([]string, error) {
-	lines := rowLocks(load, live, staging)
-	if lines != nil {
+	lines := []string{}
+	var carried []bucketload.TableName // whose foreign keys the new table gets
+	if live != nil {
+		if lines = rowLocks(load, live, staging); lines == nil {
+			carried = append(carried, load.Table)
+			lines = s.swapLocks(ctx, load, live)
+		}
+	}
+	if !staging || table.Merges(load, live) {
 		return lines, nil
 	}
-	lines = []string{
+	referred, err := table.Referred(ctx, s.Pool, load.Constraints, carried...)
+	for _, name := range referred {
+		lines = append(lines, fmt.Sprintf("%s: SHARE ROW EXCLUSIVE for a moment before the rows are loaded and after, for the foreign key, waiting at most %s at a time: readers go on, writers wait",
+			name, load.LockTimeout))
+	}
+	return lines, err
+}
+
+// swapLocks is locks of the swap.
+func (s *Steps) swapLocks(ctx context.Context, load *bucketload.Load, live *table.Live) []string {
+	lines := []string{
 		fmt.Sprintf("%s: none until the swap, then ACCESS EXCLUSIVE for a moment, waiting at most %s at a time", load.Table, load.LockTimeout),
 	}
 	for _, d := range live.Dependents {
@@ -199,11 +214,7 @@ func (s *Steps) locks(ctx context.Context, load *bucketload.Load, live *table.Li
 	if name, replaces, err := s.backup(ctx, s.Pool, load); err == nil && replaces {
 		lines = append(lines, fmt.Sprintf("%s: ACCESS EXCLUSIVE with it", name))
 	}
-	referred, err := table.Referred(ctx, s.Pool, load)
-	for _, name := range referred {
-		lines = append(lines, fmt.Sprintf("%s: SHARE ROW EXCLUSIVE for a moment before it, for the foreign key, waiting at most %s at a time: readers go on, writers wait", name, load.LockTimeout))
-	}
-	return lines, err
+	return lines
 }
 
 // rowLocks is locks where the table stays; nil where it is swapped.

@@ -26,7 +26,7 @@ type Step struct {
 	Name       string   `json:"name,omitempty"`
 	Final      string   `json:"final,omitempty"`
 	Columns    []string `json:"columns,omitempty"` // that it needs
-	Refers     bool     `json:"refers,omitempty"`  // it has the foreign key of that name judge the rows; those of the load that did not, where there is no name
+	Refers     bool     `json:"refers,omitempty"`  // it has the foreign key of that name judge the rows; those of the load that did not, where there is no name and SQL is for people only
 }
 
 // Steps gives the statements that finish the run's staging table, in order:
@@ -49,7 +49,7 @@ func Steps(ctx context.Context, q Queryer, load *bucketload.Load, run string, li
 		add("constraints", "ALTER TABLE "+t+" ADD "+definition+" NOT VALID")
 	}
 	if len(keys) > 0 {
-		steps = append(steps, Step{Key: "constraints", Refers: true, SQL: "ALTER TABLE " + t + " VALIDATE CONSTRAINT"})
+		steps = append(steps, Step{Key: "constraints", Refers: true, SQL: "-- and for each of these foreign keys: ALTER TABLE " + t + " VALIDATE CONSTRAINT its name"})
 	}
 	for _, definition := range others {
 		add("constraints", "ALTER TABLE "+t+" ADD "+definition)

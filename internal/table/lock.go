@@ -164,11 +164,16 @@ func Writers(ctx context.Context, q Queryer, names ...bucketload.TableName) ([]s
 	return holders(ctx, q, false, names)
 }
 
-func holders(ctx context.Context, q Queryer, all bool, names []bucketload.TableName) ([]string, error) {
-	var schemas, tables []string
-	for _, name := range names {
-		schemas, tables = append(schemas, name.Schema), append(tables, name.Name)
+// split gives the schemas and the names apart.
+func split(of []bucketload.TableName) (schemas, names []string) {
+	for _, t := range of {
+		schemas, names = append(schemas, t.Schema), append(names, t.Name)
 	}
+	return schemas, names
+}
+
+func holders(ctx context.Context, q Queryer, all bool, names []bucketload.TableName) ([]string, error) {
+	schemas, tables := split(names)
 	rows, err := q.Query(ctx, `
 		WITH named AS (
 			SELECT c.oid FROM unnest($1::text[], $2::text[]) AS t(s, r) JOIN pg_namespace n ON n.nspname = s JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r

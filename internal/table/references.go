@@ -82,7 +82,10 @@ func (f follower) check(ctx context.Context, q Queryer, load *bucketload.Load, i
 // Validate runs a statement that a swap left for later, in a transaction of
 // its own: writers go on meanwhile. No lock is waited for longer than patience.
 func Validate(ctx context.Context, tx pgx.Tx, statement string, patience time.Duration) error {
-	_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; %s", max(1, patience/time.Millisecond), statement))
+	if err := WaitAtMost(ctx, tx, patience); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, statement)
 	return bucketload.DatabaseError("swap", err)
 }
 
@@ -122,19 +125,20 @@ func (s *swap) validations(ctx context.Context, oids []uint32) ([]string, error)
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// Referred gives the other tables that foreign keys of the live table, or of the
-// load, refer to.
-func Referred(ctx context.Context, q Queryer, load *bucketload.Load) ([]bucketload.TableName, error) {
-	keys, _ := foreignKeys(load.Constraints)
+// Referred gives the other tables that foreign keys refer to, among the constraints
+// of a load or on the tables.
+func Referred(ctx context.Context, q Queryer, constraints []string, of ...bucketload.TableName) ([]bucketload.TableName, error) {
+	keys, _ := foreignKeys(constraints)
 	to := make([]string, len(keys))
 	for i, key := range keys {
 		to[i] = foreignKey.FindStringSubmatch(key)[foreignKey.SubexpIndex("to")]
 	}
+	schemas, tables := split(of)
 	rows, err := q.Query(ctx, `SELECT DISTINCT n.nspname, r.relname FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
 		WHERE r.oid IN (
-			SELECT confrelid FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid
-			WHERE n.nspname = $1 AND c.relname = $2
-			UNION SELECT to_regclass(name) FROM unnest($3::text[]) AS name) ORDER BY 1, 2`, load.Table.Schema, load.Table.Name, to)
+			SELECT confrelid FROM unnest($1::text[], $2::text[]) AS t(s, r) JOIN pg_namespace n ON n.nspname = s JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r
+			JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid
+			UNION SELECT to_regclass(name) FROM unnest($3::text[]) AS name) ORDER BY 1, 2`, schemas, tables, to)
 	if err != nil {
 		return nil, bucketload.DatabaseError("plan", err)
 	}
