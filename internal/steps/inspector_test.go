@@ -64,7 +64,7 @@ func TestInspectedStagingIsKept(t *testing.T) {
 		}
 		return all[0]
 	}
-	if o := collected(); o.Dropped || !o.Useless || !strings.Contains(o.Kept, "somebody is using it: pid ") || !strings.Contains(o.Kept, "SELECT FROM dataimport.r_"+left) {
+	if o := collected(); o.Dropped || !o.Useless || !strings.Contains(o.Kept, "somebody is using it, or what it refers to: pid ") || !strings.Contains(o.Kept, "SELECT FROM dataimport.r_"+left) {
 		t.Errorf("%+v", o)
 	}
 	b.exec("CREATE VIEW look AS SELECT f FROM dataimport.r_" + left)

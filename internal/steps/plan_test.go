@@ -248,6 +248,7 @@ func TestPreviewForeignKeys(t *testing.T) {
 		"no table":               {"SELECT 1", func(*bucketload.Load) {}, "public.dim"},
 		"no table to merge into": {"SELECT 1", merging(bucketload.ModeUpsert, "n"), "public.dim"},
 		"swap":                   {"CREATE TABLE {t} (f text REFERENCES far, n int)", func(*bucketload.Load) {}, "public.dim public.far"},
+		"swap, no backup":        {"CREATE TABLE {t} (f text REFERENCES far, n int)", func(l *bucketload.Load) { l.KeepBackups = 0 }, "for DROP public.far public.dim public.far"},
 		"in place":               {"CREATE TABLE {t} (f text REFERENCES far, n int)", inPlace, "public.dim"},
 		"merge":                  {"CREATE TABLE {t} (f text REFERENCES far, n int PRIMARY KEY)", merging(bucketload.ModeUpsert, "n"), ""},
 		"append":                 {"CREATE TABLE {t} (f text REFERENCES far, n int)", func(l *bucketload.Load) { l.Mode = bucketload.ModeAppend }, ""},
@@ -260,8 +261,12 @@ func TestPreviewForeignKeys(t *testing.T) {
 			b.must(err)
 			var locked []string
 			for _, line := range p.Locks {
-				if name, lock, _ := strings.Cut(line, ": "); strings.HasPrefix(lock, "SHARE ROW EXCLUSIVE") {
+				name, lock, _ := strings.Cut(line, ": ")
+				switch {
+				case strings.HasPrefix(lock, "SHARE ROW EXCLUSIVE"):
 					locked = append(locked, name)
+				case strings.Contains(lock, "a backup that is dropped"):
+					locked = append(locked, "for DROP "+name)
 				}
 			}
 			if got := strings.Join(locked, " "); got != c.want {

@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
@@ -187,7 +188,10 @@ func (s *Steps) locks(ctx context.Context, load *bucketload.Load, live *table.Li
 	if live != nil {
 		if lines = rowLocks(load, live, staging); lines == nil {
 			carried = append(carried, load.Table)
-			lines = s.swapLocks(ctx, load, live)
+			var err error
+			if lines, err = s.swapLocks(ctx, load, live); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if !staging || table.Merges(load, live) {
@@ -202,7 +206,7 @@ func (s *Steps) locks(ctx context.Context, load *bucketload.Load, live *table.Li
 }
 
 // swapLocks is locks of the swap.
-func (s *Steps) swapLocks(ctx context.Context, load *bucketload.Load, live *table.Live) []string {
+func (s *Steps) swapLocks(ctx context.Context, load *bucketload.Load, live *table.Live) ([]string, error) {
 	lines := []string{
 		fmt.Sprintf("%s: none until the swap, then ACCESS EXCLUSIVE for a moment, waiting at most %s at a time", load.Table, load.LockTimeout),
 	}
@@ -211,10 +215,26 @@ func (s *Steps) swapLocks(ctx context.Context, load *bucketload.Load, live *tabl
 			lines = append(lines, d.Lock+": ACCESS EXCLUSIVE with it")
 		}
 	}
+	var dropped []bucketload.TableName
+	if load.KeepBackups == 0 {
+		dropped = append(dropped, load.Table)
+	}
 	if name, replaces, err := s.backup(ctx, s.Pool, load); err == nil && replaces {
 		lines = append(lines, fmt.Sprintf("%s: ACCESS EXCLUSIVE with it", name))
+		generations, err := ledger.Generations(ctx, s.Pool, load.Table)
+		if err != nil {
+			return nil, err
+		}
+		backups := slices.DeleteFunc(generations, ledger.Generation.Live)
+		for _, b := range backups[min(len(backups), max(0, load.KeepBackups-1)):] {
+			dropped = append(dropped, b.Name)
+		}
 	}
-	return lines
+	referred, err := table.Referred(ctx, s.Pool, nil, dropped...)
+	for _, name := range referred {
+		lines = append(lines, fmt.Sprintf("%s: ACCESS EXCLUSIVE with it, for a backup that is dropped and refers to it; in use, it keeps the backup", name))
+	}
+	return lines, err
 }
 
 // rowLocks is locks where the table stays; nil where it is swapped.

@@ -154,14 +154,20 @@ func (s *swap) followers(ctx context.Context, live *Live) (list []follower, err 
 // application, state, on what, how long the transaction has lasted, and the
 // beginning of its last query with when that began.
 func Blockers(ctx context.Context, q Queryer, names ...bucketload.TableName) ([]string, error) {
-	return holders(ctx, q, true, names)
+	return holders(ctx, q, false, true, names)
 }
 
 // Writers is Blockers for who waits to write: those that only read the tables are
 // in nobody's way, and those that write them, or what their foreign keys refer to,
 // may have rows that are waited for. Who keeps all writers out comes first.
 func Writers(ctx context.Context, q Queryer, names ...bucketload.TableName) ([]string, error) {
-	return holders(ctx, q, false, names)
+	return holders(ctx, q, true, false, names)
+}
+
+// users is Blockers for who drops a table: it takes what that one's foreign keys
+// refer to, and nothing that follows it.
+func users(ctx context.Context, q Queryer, name bucketload.TableName) ([]string, error) {
+	return holders(ctx, q, true, true, []bucketload.TableName{name})
 }
 
 // split gives the schemas and the names apart.
@@ -172,26 +178,28 @@ func split(of []bucketload.TableName) (schemas, names []string) {
 	return schemas, names
 }
 
-func holders(ctx context.Context, q Queryer, all bool, names []bucketload.TableName) ([]string, error) {
+// holders gives those that hold a lock on the tables, and on what they refer to or
+// what follows them; readers too, or only others.
+func holders(ctx context.Context, q Queryer, referred, readers bool, names []bucketload.TableName) ([]string, error) {
 	schemas, tables := split(names)
 	rows, err := q.Query(ctx, `
 		WITH named AS (
 			SELECT c.oid FROM unnest($1::text[], $2::text[]) AS t(s, r) JOIN pg_namespace n ON n.nspname = s JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r
 		), wanted AS (
 			SELECT oid FROM named
-			UNION SELECT conrelid FROM pg_constraint JOIN named ON confrelid = named.oid WHERE contype = 'f' AND $3
-			UNION SELECT confrelid FROM pg_constraint JOIN named ON conrelid = named.oid WHERE contype = 'f' AND NOT $3
+			UNION SELECT conrelid FROM pg_constraint JOIN named ON confrelid = named.oid WHERE contype = 'f' AND NOT $3
+			UNION SELECT confrelid FROM pg_constraint JOIN named ON conrelid = named.oid WHERE contype = 'f' AND $3
 			UNION SELECT ev_class FROM pg_depend d JOIN named ON d.refclassid = 'pg_class'::regclass AND d.refobjid = named.oid
-				JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid WHERE $3
+				JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid WHERE NOT $3
 		), held AS (
 			SELECT l.pid, bool_or(l.mode <> 'RowExclusiveLock') AS strong, string_agg(DISTINCT l.relation::regclass::text, ' and ') AS what
 			FROM pg_locks l JOIN wanted ON l.relation = wanted.oid
 			WHERE l.granted AND l.pid <> pg_backend_pid() AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-			  AND ($3 OR l.mode NOT IN ('AccessShareLock', 'RowShareLock')) GROUP BY l.pid
+			  AND ($4 OR l.mode NOT IN ('AccessShareLock', 'RowShareLock')) GROUP BY l.pid
 		)
 		SELECT format('pid %s (%s%s, %s, on %s, for %s; since %s: %s)', a.pid, a.usename, ' with ' || nullif(a.application_name, ''), a.state, what,
 			date_trunc('second', clock_timestamp() - a.xact_start), to_char(a.query_start, 'HH24:MI:SS'), left(regexp_replace(a.query, '\s+', ' ', 'g'), 80))
-		FROM held JOIN pg_stat_activity a USING (pid) ORDER BY NOT $3 AND strong DESC, a.xact_start`, schemas, tables, all)
+		FROM held JOIN pg_stat_activity a USING (pid) ORDER BY NOT $4 AND strong DESC, a.xact_start`, schemas, tables, referred, readers)
 	if err != nil {
 		return nil, bucketload.DatabaseError("swap", err)
 	}

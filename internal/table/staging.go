@@ -117,7 +117,7 @@ func DropStaging(ctx context.Context, tx pgx.Tx, run string) (kept string, err e
 }
 
 // DropBackup drops a backup inside tx, never by CASCADE. kept says why it stays:
-// something depends on it, or somebody is using it.
+// something depends on it, or somebody is using it or what its foreign keys refer to.
 func DropBackup(ctx context.Context, tx pgx.Tx, backup bucketload.TableName) (kept string, err error) {
 	kept, err = drop(ctx, tx, backup)
 	return kept, bucketload.DatabaseError("swap", err)
@@ -143,8 +143,8 @@ func drop(ctx context.Context, tx pgx.Tx, name bucketload.TableName) (kept strin
 		case "2BP01": // dependent_objects_still_exist
 			return strings.ReplaceAll(pg.Detail, "\n", "; "), nil
 		case "55P03": // lock_not_available
-			users, err := Blockers(ctx, tx, name)
-			return strings.TrimSuffix("somebody is using it: "+strings.Join(users, ", "), ": "), err
+			by, err := users(ctx, tx, name)
+			return strings.TrimSuffix("somebody is using it, or what it refers to: "+strings.Join(by, ", "), ": "), err
 		}
 	}
 	return "", err

@@ -371,6 +371,21 @@ func testSwapDoesNotWait(t *testing.T, d *db) {
 	}
 }
 
+// An old backup that refers to a table which somebody uses stays, and who that is is said.
+func testSwapKeepsBackup(t *testing.T, d *db) {
+	d.run(`CREATE TABLE dim (a int PRIMARY KEY); CREATE TABLE t (a int REFERENCES dim)`)
+	load := &bucketload.Load{Table: named("t")}
+	d.newRun(load, "").do()
+	reader := &db{T: t, Conn: connect(t, d.dsn)}
+	reader.run(`BEGIN; SELECT FROM dim`)
+	r := d.newRun(load, "")
+	r.do()
+	if pid := fmt.Sprintf("pid %d (", reader.PgConn().PID()); !strings.Contains(r.kept, pid) || !strings.Contains(r.kept, "on dim") {
+		t.Errorf("kept for %q, want %s", r.kept, pid)
+	}
+	reader.run(`COMMIT`)
+}
+
 // While the swap queues for its first lock it holds none on what others use: not
 // on what the views read either, which it has looked at.
 func testSwapHoldsNothing(t *testing.T, d *db) {

@@ -52,6 +52,7 @@ func TestOnPostgres(t *testing.T) {
 		{"SwapRefuses", testSwapRefuses},
 		{"RolledBackSwap", testRolledBackSwap},
 		{"SwapDoesNotWait", testSwapDoesNotWait},
+		{"SwapKeepsBackup", testSwapKeepsBackup},
 		{"SwapHoldsNothing", testSwapHoldsNothing},
 		{"SwapAsMember", testSwapAsMember},
 	}
