@@ -85,24 +85,24 @@ type Backup struct {
 }
 
 // Publish records, in the swap's own transaction, that the run's rows are the
-// live table. CodeFenced where the run has been ended by someone else: the
-// caller rolls back.
-func Publish(ctx context.Context, tx pgx.Tx, run string, table bucketload.TableName, p Publication) error {
-	backup, err := putAway(ctx, tx, run, table, p.Backup)
+// live table. CodeFenced where the run has been ended by someone else, or has
+// moved on from the try's Swap: the caller rolls back.
+func Publish(ctx context.Context, tx pgx.Tx, try Try, table bucketload.TableName, p Publication) error {
+	backup, err := putAway(ctx, tx, try.Run, table, p.Backup)
 	if err != nil {
 		return err
 	}
-	tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET status = $2, state = 'Done', backup = $3, validate = $4, error = NULL,
+	tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET status = $4, state = 'Done', backup = $5, validate = $6, error = NULL,
 		generation = CASE WHEN staging AND NOT merges THEN id ELSE generation END,
 		table_oid = CASE WHEN staging THEN `+liveOID("table_schema", "table_name")+` ELSE table_oid END,
 		ledger_oid = CASE WHEN staging THEN `+ledgerOID+` ELSE ledger_oid END, deleting = load @> '{"delete_sources": true}',
 		ended_at = clock_timestamp(), published_at = `+later("runs.table_schema", "runs.table_name")+`
-		WHERE id = $1 AND status = 'running'`, run, p.Status, backup, p.Validate)
+		WHERE `+at, try.Run, try.Attempt, StateSwap, p.Status, backup, p.Validate)
 	if err != nil {
 		return bucketload.DatabaseError("swap", err)
 	}
 	if tag.RowsAffected() == 0 {
-		return fenced(run)
+		return fenced(try.Run)
 	}
 	return nil
 }

@@ -150,8 +150,9 @@ func testRecreated(t *testing.T, d *db) {
 func testUnvalidated(t *testing.T, d *db) {
 	table := bucketload.TableName{Schema: "public", Name: "t"}
 	r := d.begin(replace("t"))
+	r.swaps()
 	d.must(r.tx(func(tx pgx.Tx) error {
-		return ledger.Publish(t.Context(), tx, r.id, table, ledger.Publication{Status: bucketload.StatusSucceeded, Validate: []string{"one", "two"}})
+		return ledger.Publish(t.Context(), tx, ledger.Try{Run: r.id}, table, ledger.Publication{Status: bucketload.StatusSucceeded, Validate: []string{"one", "two"}})
 	}))
 	r.release()
 	for left := []string{"one", "two"}; ; left = left[1:] {

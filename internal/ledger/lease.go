@@ -14,6 +14,22 @@ import (
 // ErrBusy is returned by Lease where another worker holds the batch.
 var ErrBusy = errors.New("another worker holds the batch")
 
+// at is a condition on the run $1: that it is running, and its try $2 is in the state $3.
+const at = `id = $1 AND status = 'running' AND $2 IN (0, attempt) AND state = $3`
+
+// At is CodeFenced where a try of a running run is not in the state. In a transaction
+// that waited for a lock of the run it sees whether the run has moved on meanwhile.
+func At(ctx context.Context, tx pgx.Tx, try Try, state string) error {
+	var is bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM bucketload.runs WHERE `+at+`)`, try.Run, try.Attempt, state).Scan(&is); err != nil {
+		return bucketload.DatabaseError("ledger", err)
+	}
+	if !is {
+		return fenced(try.Run)
+	}
+	return nil
+}
+
 // Lease takes a batch for the length of tx, which begins with it, and gives
 // its files, and parts of files, that are still to be loaded; none where the batch is done. ErrBusy
 // where another worker holds it, CodeFenced where the run is not copying (any
@@ -28,12 +44,8 @@ func Lease(ctx context.Context, tx pgx.Tx, try Try, batch int) ([]bucketload.Ent
 		return nil, bucketload.DatabaseError("copy", err)
 	}
 	// Read after the lock: whoever moved the run on did so before waiting for it.
-	var copying bool
-	if err := tx.QueryRow(ctx, `SELECT status = 'running' AND state = 'Copy' AND $2 IN (0, attempt) FROM bucketload.runs WHERE id = $1`, run, try.Attempt).Scan(&copying); err != nil {
-		return nil, bucketload.DatabaseError("copy", err)
-	}
-	if !copying {
-		return nil, fenced(run)
+	if err := At(ctx, tx, try, StateCopy); err != nil {
+		return nil, err
 	}
 	var done bool
 	err := tx.QueryRow(ctx, `SELECT done FROM bucketload.batches WHERE run = $1 AND no = $2 FOR UPDATE SKIP LOCKED`, run, batch).Scan(&done)

@@ -275,10 +275,17 @@ func (r *conducted) all(staging bool, uris ...string) {
 
 func (r *conducted) publish() {
 	r.Helper()
+	r.swaps()
 	r.must(r.tx(func(tx pgx.Tx) error {
-		return ledger.Publish(r.Context(), tx, r.id, r.load.Table, ledger.Publication{Status: bucketload.StatusSucceeded})
+		return ledger.Publish(r.Context(), tx, ledger.Try{Run: r.id}, r.load.Table, ledger.Publication{Status: bucketload.StatusSucceeded})
 	}))
 	r.release()
+}
+
+// swaps takes a run to its swap.
+func (r *conducted) swaps() {
+	r.Helper()
+	r.must(r.Enter(r.Context(), ledger.Try{Run: r.id}, ledger.StateSwap))
 }
 
 // fail ends a run as the conductor does, and lets go of it.
@@ -550,16 +557,22 @@ func testDeadCopies(t *testing.T, d *db) {
 func testPublish(t *testing.T, d *db) {
 	backup := bucketload.TableName{Schema: "databackup", Name: "t"}
 	d.exec(`CREATE TABLE databackup.t (a int)`)
-	publish := func(r *conducted) error {
+	publish := func(r *conducted, attempt int) error {
 		return r.tx(func(tx pgx.Tx) error {
-			return ledger.Publish(t.Context(), tx, r.id, r.load.Table, ledger.Publication{Status: bucketload.StatusPartial,
+			return ledger.Publish(t.Context(), tx, ledger.Try{Run: r.id, Attempt: attempt}, r.load.Table, ledger.Publication{Status: bucketload.StatusPartial,
 				Backup: &ledger.Backup{Name: backup, Names: []string{"x"}}})
 		})
 	}
 	first := d.begin(replace("t"))
-	d.must(publish(first))
+	want(t, publish(first, 1), bucketload.CodeFenced) // it has not come to its swap
+	first.swaps()
+	d.must(again(d, first.id))
+	want(t, publish(first, 0), bucketload.CodeFenced) // nor has the next try
+	first.swaps()
+	want(t, publish(first, 1), bucketload.CodeFenced) // this is another try's
+	d.must(publish(first, 2))
 	first.release()
-	want(t, publish(first), bucketload.CodeFenced)
+	want(t, publish(first, 2), bucketload.CodeFenced)
 	r, err := d.Run(t.Context(), first.id)
 	if err != nil || r.Status != bucketload.StatusPartial || !r.Published || *r.Backup != "databackup.t" || r.State != "Done" || r.EndedAt == nil {
 		t.Errorf("%+v, %v", r, err)
@@ -574,8 +587,9 @@ func testPublish(t *testing.T, d *db) {
 	}
 	// A run that somebody ended publishes nothing.
 	second := d.begin(replace("other"))
+	second.swaps()
 	second.fail()
-	want(t, publish(second), bucketload.CodeFenced)
+	want(t, publish(second, 0), bucketload.CodeFenced)
 	if n := d.value(`SELECT count(*) FROM bucketload.backups WHERE table_name = 'other'`); n != "0" {
 		t.Error("the backup of a fenced run is recorded")
 	}
@@ -668,7 +682,16 @@ func testBuildRecord(t *testing.T, d *db) {
 		t.Errorf("%d, %v, %v before any", built, ok, err)
 	}
 	d.must(d.SetBuild(t.Context(), r.id, []string{"one", "two"}))
-	d.must(r.tx(func(tx pgx.Tx) error { return ledger.Built(t.Context(), tx, r.id, 1) }))
+	record := func(attempt, n int) error {
+		return r.tx(func(tx pgx.Tx) error {
+			return ledger.Built(t.Context(), tx, ledger.Try{Run: r.id, Attempt: attempt}, n)
+		})
+	}
+	want(t, record(1, 1), bucketload.CodeFenced)
+	d.must(again(d, r.id))
+	d.must(d.Enter(t.Context(), ledger.Try{Run: r.id}, ledger.StateBuild))
+	want(t, record(1, 1), bucketload.CodeFenced)
+	d.must(record(2, 1))
 	if built, ok, err := d.Build(t.Context(), r.id, &steps); built != 1 || !ok || err != nil || !slices.Equal(steps, []string{"one", "two"}) {
 		t.Errorf("%d, %v, %v, %v", built, ok, err, steps)
 	}

@@ -249,7 +249,11 @@ func (l *Ledger) SetBuild(ctx context.Context, run string, steps any) error {
 }
 
 // Built records, in the transaction of a build step, that n of them are done.
-func Built(ctx context.Context, tx pgx.Tx, run string, n int) error {
-	_, err := tx.Exec(ctx, `UPDATE bucketload.runs SET built = $2 WHERE id = $1`, run, n)
+// CodeFenced where the run has ended, or moved on from the try's Build.
+func Built(ctx context.Context, tx pgx.Tx, try Try, n int) error {
+	tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET built = $4 WHERE `+at, try.Run, try.Attempt, StateBuild, n)
+	if err == nil && tag.RowsAffected() == 0 {
+		return fenced(try.Run)
+	}
 	return bucketload.DatabaseError("finish", err)
 }

@@ -84,19 +84,21 @@ func (s *Steps) Build(ctx context.Context, try ledger.Try, step int) (err error)
 		return err
 	}
 	return s.patiently(ctx, s.waitToBuild(ctx, r), func() error {
-		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return s.buildOnce(ctx, tx, r, step) })
+		return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return s.buildOnce(ctx, tx, try, r, step) })
 	})
 }
 
 // buildOnce runs a build step in tx with its record.
-func (s *Steps) buildOnce(ctx context.Context, tx pgx.Tx, r *ledger.Run, step int) error {
-	run := *r.ID
+func (s *Steps) buildOnce(ctx context.Context, tx pgx.Tx, try ledger.Try, r *ledger.Run, step int) error {
 	// Of two calls at once, one given up and its retry, the second waits.
-	if err := ledger.Settle(ctx, tx, run); err != nil {
+	if err := ledger.Settle(ctx, tx, try.Run); err != nil {
+		return err
+	}
+	if err := ledger.At(ctx, tx, try, ledger.StateBuild); err != nil {
 		return err
 	}
 	var steps []table.Step
-	built, _, err := s.Ledger.Build(ctx, run, &steps)
+	built, _, err := s.Ledger.Build(ctx, try.Run, &steps)
 	if err != nil || step < built {
 		return err
 	}
@@ -106,7 +108,7 @@ func (s *Steps) buildOnce(ctx context.Context, tx pgx.Tx, r *ledger.Run, step in
 	if err := s.build(ctx, tx, r, steps[step]); err != nil {
 		return err
 	}
-	return ledger.Built(ctx, tx, run, step+1)
+	return ledger.Built(ctx, tx, try, step+1)
 }
 
 // waitToBuild is waiting for staging, which somebody may be looking at, and for

@@ -59,11 +59,11 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 		err = s.Ledger.End(ctx, try, status, nil)
 	case !r.Staging:
 		err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-			return ledger.Publish(ctx, tx, try.Run, r.Load.Table, ledger.Publication{Status: status})
+			return ledger.Publish(ctx, tx, try, r.Load.Table, ledger.Publication{Status: status})
 		})
 	default:
 		if err = s.check(ctx, r); err == nil {
-			err = s.swap(ctx, r, status)
+			err = s.swap(ctx, try, r, status)
 		}
 	}
 	if err != nil {
@@ -81,8 +81,8 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 }
 
 // swap swaps or merges, as often as others hold a lock on the live table.
-func (s *Steps) swap(ctx context.Context, r *ledger.Run, status bucketload.Status) error {
-	run, load := *r.ID, r.Load
+func (s *Steps) swap(ctx context.Context, try ledger.Try, r *ledger.Run, status bucketload.Status) error {
+	run, load := try.Run, r.Load
 	var steps []table.Step
 	if _, _, err := s.Ledger.Build(ctx, run, &steps); err != nil {
 		return err
@@ -108,7 +108,7 @@ func (s *Steps) swap(ctx context.Context, r *ledger.Run, status bucketload.Statu
 			return err
 		}
 	}
-	err := s.patiently(ctx, w, func() error { return s.swapOnce(ctx, r, status, steps) })
+	err := s.patiently(ctx, w, func() error { return s.swapOnce(ctx, try, r, status, steps) })
 	if err == nil {
 		s.validate(ctx, load.Table, load.LockTimeout)
 	}
@@ -168,18 +168,21 @@ func (w waiting) over(blockers []string, err error) *bucketload.Error {
 
 // settle begins a transaction that publishes the run; done says that another call
 // has, which it has waited for.
-func (s *Steps) settle(ctx context.Context, tx pgx.Tx, run string) (done bool, err error) {
-	if err := ledger.Settle(ctx, tx, run); err != nil {
+func (s *Steps) settle(ctx context.Context, tx pgx.Tx, try ledger.Try) (done bool, err error) {
+	if err := ledger.Settle(ctx, tx, try.Run); err != nil {
 		return false, err
 	}
-	r, err := s.Ledger.Run(ctx, run)
-	return err == nil && r.Published, err
+	r, err := s.Ledger.Run(ctx, try.Run)
+	if err != nil || r.Published {
+		return err == nil, err
+	}
+	return false, ledger.At(ctx, tx, try, ledger.StateSwap)
 }
 
-func (s *Steps) swapOnce(ctx context.Context, r *ledger.Run, status bucketload.Status, steps []table.Step) error {
-	run, load := *r.ID, r.Load
+func (s *Steps) swapOnce(ctx context.Context, try ledger.Try, r *ledger.Run, status bucketload.Status, steps []table.Step) error {
+	run, load := try.Run, r.Load
 	if r.Merges {
-		return s.change(ctx, run, load, status, table.Merge)
+		return s.change(ctx, try, load, status, table.Merge)
 	}
 	if load.InPlace {
 		live, err := table.Inspect(ctx, s.Pool, load.Table)
@@ -187,11 +190,11 @@ func (s *Steps) swapOnce(ctx context.Context, r *ledger.Run, status bucketload.S
 			return err
 		}
 		if table.InPlace(load, live) {
-			return s.change(ctx, run, load, status, table.ReplaceRows)
+			return s.change(ctx, try, load, status, table.ReplaceRows)
 		}
 	}
 	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		if done, err := s.settle(ctx, tx, run); err != nil || done {
+		if done, err := s.settle(ctx, tx, try); err != nil || done {
 			return err
 		}
 		if err := ledger.SwapAlone(ctx, tx); err != nil {
@@ -213,20 +216,21 @@ func (s *Steps) swapOnce(ctx context.Context, r *ledger.Run, status bucketload.S
 			return err
 		}
 		p.Status = status
-		return ledger.Publish(ctx, tx, run, load.Table, p)
+		return ledger.Publish(ctx, tx, try, load.Table, p)
 	})
 }
 
 // change puts the run's rows into the live table, drops staging, and ends the
 // run, in one transaction.
-func (s *Steps) change(ctx context.Context, run string, load *bucketload.Load, status bucketload.Status,
+func (s *Steps) change(ctx context.Context, try ledger.Try, load *bucketload.Load, status bucketload.Status,
 	rows func(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, filled []string) error) error {
+	run := try.Run
 	d, err := s.definition(ctx, run)
 	if err != nil {
 		return err
 	}
 	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		if done, err := s.settle(ctx, tx, run); err != nil || done {
+		if done, err := s.settle(ctx, tx, try); err != nil || done {
 			return err
 		}
 		if err := rows(ctx, tx, load, run, d.layout.filled()); err != nil {
@@ -239,7 +243,7 @@ func (s *Steps) change(ctx context.Context, run string, load *bucketload.Load, s
 		if kept != "" {
 			s.keeps(run, kept)
 		}
-		return ledger.Publish(ctx, tx, run, load.Table, ledger.Publication{Status: status})
+		return ledger.Publish(ctx, tx, try, load.Table, ledger.Publication{Status: status})
 	})
 }
 
