@@ -324,7 +324,7 @@ func (l *Ledger) endHolders(ctx context.Context, key, run string) (int, error) {
 
 // Resume makes a run running again, for a redrive by the conductor that has
 // it, and gives its new try: its failed files are planned anew, its loaded ones
-// stay. A run that the ledger has as running is dead, as the caller has made
+// stay. Once a build step is done, nothing is planned anew. A run that the ledger has as running is dead, as the caller has made
 // sure. It is an error where the run succeeded or was a trial, where a newer
 // run has written the table since, or another one is running.
 func (l *Ledger) Resume(ctx context.Context, run string, by Conductor) (Try, error) {
@@ -427,7 +427,7 @@ func (l *Ledger) has(ctx context.Context, tx pgx.Tx, run string, by Conductor) (
 }
 
 // Again gives a further try of a running run, after the one given: files whose
-// failure was transient are planned anew. Called twice it gives the same.
+// failure was transient are planned anew, unless a build step is done. Called twice it gives the same.
 // CodeFenced where someone else ended the run, or it has come further.
 func (l *Ledger) Again(ctx context.Context, try Try) (Try, error) {
 	next := Try{Run: try.Run, Attempt: try.Attempt + 1}
@@ -447,23 +447,6 @@ func (l *Ledger) Again(ctx context.Context, try Try) (Try, error) {
 		}
 		return again(ctx, tx, try.Run, true)
 	}))
-}
-
-func again(ctx context.Context, tx pgx.Tx, run string, transientOnly bool) error {
-	_, err := tx.Exec(ctx, `
-		WITH anew AS (
-			UPDATE bucketload.files SET state = 'planned', transient = false
-			WHERE run = $1 AND state = 'failed' AND (transient OR NOT $2) AND batch IS NOT NULL RETURNING batch)
-		UPDATE bucketload.batches b SET done = false, failed = b.failed - a.n
-		FROM (SELECT batch, count(*) AS n FROM anew GROUP BY batch) a
-		WHERE b.run = $1 AND b.no = a.batch`, run, transientOnly)
-	if err == nil {
-		err = partsAgain(ctx, tx, run, transientOnly)
-	}
-	if err == nil {
-		_, err = tx.Exec(ctx, `UPDATE bucketload.batches SET error = NULL WHERE run = $1 AND error IS NOT NULL`, run)
-	}
-	return err
 }
 
 // Blame records what a try failed for, while the run may be tried again. The

@@ -64,6 +64,7 @@ func TestOnPostgres(t *testing.T) {
 		{"EndCopies", testEndCopies},
 		{"WritePlan", testWritePlan},
 		{"Again", testAgain},
+		{"AgainOnceBuilt", testAgainOnceBuilt},
 		{"Resume", testResume},
 		{"ResumeAfterAppend", testResumeAfterAppend},
 		{"Loaded", testLoaded},

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
 )
@@ -105,6 +107,23 @@ func testAgain(t *testing.T, d *db) {
 	}
 	if file, _, err := d.FirstFailure(t.Context(), r.id); file != nil || err != nil {
 		t.Errorf("%+v, %v", file, err)
+	}
+}
+
+// Once a build step is done, what has failed stays failed.
+func testAgainOnceBuilt(t *testing.T, d *db) {
+	r := d.begin(replace("t"))
+	r.plan(2, "a", "slow~", "bad")
+	r.prepare(true)
+	d.must(r.copy(0, "slow~"))
+	d.must(r.copy(1, "bad"))
+	d.must(d.Enter(t.Context(), ledger.Try{Run: r.id}, ledger.StateBuild))
+	d.must(r.tx(func(tx pgx.Tx) error { return ledger.Built(t.Context(), tx, ledger.Try{Run: r.id}, 1) }))
+	for _, anew := range []func(*db, string) error{again, redrive} {
+		d.must(anew(d, r.id))
+		if r.states() != "loaded:1 failed:1 failed:1" || r.batches() != "true:1 true:1" {
+			t.Errorf("files %s, batches %s", r.states(), r.batches())
+		}
 	}
 }
 

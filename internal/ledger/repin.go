@@ -8,6 +8,31 @@ import (
 	"github.com/bucketload/bucketload"
 )
 
+// again plans failed files anew, unless a build step is done: what that has done
+// to the rows that are there would miss those that come now. Whatever has failed until then
+// is tolerated.
+func again(ctx context.Context, tx pgx.Tx, run string, transientOnly bool) error {
+	var built int
+	err := tx.QueryRow(ctx, `SELECT built FROM bucketload.runs WHERE id = $1`, run).Scan(&built)
+	if err != nil || built > 0 {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		WITH anew AS (
+			UPDATE bucketload.files SET state = 'planned', transient = false
+			WHERE run = $1 AND state = 'failed' AND (transient OR NOT $2) AND batch IS NOT NULL RETURNING batch)
+		UPDATE bucketload.batches b SET done = false, failed = b.failed - a.n
+		FROM (SELECT batch, count(*) AS n FROM anew GROUP BY batch) a
+		WHERE b.run = $1 AND b.no = a.batch`, run, transientOnly)
+	if err == nil {
+		err = partsAgain(ctx, tx, run, transientOnly)
+	}
+	if err == nil {
+		_, err = tx.Exec(ctx, `UPDATE bucketload.batches SET error = NULL WHERE run = $1 AND error IS NOT NULL`, run)
+	}
+	return err
+}
+
 // Retried gives the planned files of a run that have failed before, and of which
 // nothing can be loaded: not those in parts.
 func (l *Ledger) Retried(ctx context.Context, run string) ([]bucketload.Entry, error) {

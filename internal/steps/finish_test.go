@@ -95,6 +95,58 @@ func TestBuildGoesOn(t *testing.T) {
 	}
 }
 
+// TestNothingIsAddedOnceBuilt: rows that came after a build step would miss what
+// it has done, so a file that failed before it is left to another run.
+func TestNothingIsAddedOnceBuilt(t *testing.T) {
+	t.Parallel()
+	whole := newBench(t, 0)
+	lines := whole.logs()
+	for name, tt := range map[string]struct {
+		change func(*bucketload.Load)
+		sum    string
+	}{
+		"before_swap_sql": {func(l *bucketload.Load) { l.BeforeSwapSQL = []string{"UPDATE {staging} SET n = n + 10"} }, "33"},
+		"order dropped":   {merging(bucketload.ModeUpsert, "n"), "3"},
+	} {
+		for how, again := range map[string]func(b *bench, run string){
+			"redrive": func(b *bench, run string) {
+				b.must(b.Ledger.End(t.Context(), ledger.Try{Run: run}, bucketload.StatusFailed, nil))
+				b.resume(run)
+			},
+			"retry": func(b *bench, run string) {
+				b.exec("UPDATE bucketload.files SET transient = true WHERE state = 'failed' AND run = '" + run + "'")
+				b.again(run)
+			},
+		} {
+			t.Run(name+"/"+how, func(t *testing.T) {
+				b := whole.part(t)
+				b.exec(b.named("CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE {t}_wrong AS SELECT 1"))
+				load := b.load(map[string]string{"a.csv": rows("a", 3), "b.csv": "f,n\nb,?\n"}, withColumns(columnsFN...), tt.change,
+					func(l *bucketload.Load) { l.Checks.SQL = []string{b.named("SELECT 1 FROM {t}_wrong")} })
+				run := b.prepared(load)
+				try := ledger.Try{Run: run}
+				b.must(b.copyAll(run))
+				_, err := b.Finish(t.Context(), try)
+				wantCode(t, err, bucketload.CodeCheck)
+				b.put("b.csv", rows("b", 3))
+				b.exec(b.named("DELETE FROM {t}_wrong"))
+				again(b, run)
+				_, err = b.Plan(t.Context(), PlanInput{Try: try, Load: load})
+				b.must(err)
+				b.said(lines, "files that have failed are left out", run, "files=1", "bucketload load t")
+				b.must(b.Prepare(t.Context(), try))
+				b.must(b.Ledger.Enter(t.Context(), try, ledger.StateCopy))
+				b.must(b.copyAll(run))
+				r, err := b.Finish(t.Context(), try)
+				b.must(err)
+				if sum := b.value(b.named("SELECT sum(n) FROM {t}")); sum != tt.sum || r.Status != bucketload.StatusPartial || r.Files.Failed != 1 {
+					t.Errorf("sum %s, %s, %+v", sum, r.Status, r.Files)
+				}
+			})
+		}
+	}
+}
+
 func TestStagingGone(t *testing.T) {
 	t.Parallel()
 	b := sharedBench(t, 0)

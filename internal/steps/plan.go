@@ -65,6 +65,13 @@ func (s *Steps) Plan(ctx context.Context, in PlanInput) (out PlanOutput, err err
 	if err != nil {
 		return out, err
 	}
+	built, _, err := s.Ledger.Build(ctx, in.Run, new([]table.Step))
+	if err != nil {
+		return out, err
+	}
+	if built > 0 && r.Files.Failed > 0 {
+		s.Log.Warn("files that have failed are left out: the table is being finished without them", "run", in.Run, "files", r.Files.Failed, "to load them", "bucketload load "+in.Load.Key)
+	}
 	open, err := s.Ledger.OpenBatches(ctx, in.Run)
 	if err != nil {
 		return out, err
