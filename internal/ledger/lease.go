@@ -30,20 +30,23 @@ func At(ctx context.Context, tx pgx.Tx, try Try, state string) error {
 	return nil
 }
 
-// Lease takes a batch for the length of tx, which begins with it, and gives
+// Join makes tx, which begins with it, one of the run's copies. All locks that
+// others wait for come after: by this one EndCopies finds who has them.
+func Join(ctx context.Context, tx pgx.Tx, run string) error {
+	if _, err := tx.Exec(ctx, readCommitted); err != nil {
+		return bucketload.DatabaseError("copy", err)
+	}
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared(`+copyKey+`)`, run)
+	return bucketload.DatabaseError("copy", err)
+}
+
+// Lease takes a batch for the length of tx, which has joined the run, and gives
 // its files, and parts of files, that are still to be loaded; none where the batch is done. ErrBusy
 // where another worker holds it, CodeFenced where the run is not copying (any
 // more).
 func Lease(ctx context.Context, tx pgx.Tx, try Try, batch int) ([]bucketload.Entry, error) {
 	run := try.Run
-	if _, err := tx.Exec(ctx, readCommitted); err != nil {
-		return nil, bucketload.DatabaseError("copy", err)
-	}
-	// First of all this lock, by which EndCopies finds who holds a batch.
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared(`+copyKey+`)`, run); err != nil {
-		return nil, bucketload.DatabaseError("copy", err)
-	}
-	// Read after the lock: whoever moved the run on did so before waiting for it.
+	// Read after Join: whoever moved the run on did so before waiting for its copies.
 	if err := At(ctx, tx, try, StateCopy); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -11,12 +12,20 @@ import (
 	"github.com/bucketload/bucketload/internal/ledger"
 )
 
+// lease joins a run, and takes a batch of it.
+func lease(ctx context.Context, tx pgx.Tx, try ledger.Try, batch int) ([]bucketload.Entry, error) {
+	if err := ledger.Join(ctx, tx, try.Run); err != nil {
+		return nil, err
+	}
+	return ledger.Lease(ctx, tx, try, batch)
+}
+
 func testLease(t *testing.T, d *db) {
 	r := d.begin(replace("t"))
 	r.plan(2, "a", "b", "!", "c")
 	try := func(batch int) (files []string, err error) {
 		err = r.tx(func(tx pgx.Tx) error {
-			entries, err := ledger.Lease(t.Context(), tx, ledger.Try{Run: r.id}, batch)
+			entries, err := lease(t.Context(), tx, ledger.Try{Run: r.id}, batch)
 			for _, e := range entries {
 				files = append(files, e.URI)
 			}
@@ -37,7 +46,7 @@ func testLease(t *testing.T, d *db) {
 
 	// One worker has a batch; another's is free.
 	d.must(r.tx(func(tx pgx.Tx) error {
-		if _, err := ledger.Lease(t.Context(), tx, ledger.Try{Run: r.id}, 0); err != nil {
+		if _, err := lease(t.Context(), tx, ledger.Try{Run: r.id}, 0); err != nil {
 			return err
 		}
 		if _, err := try(0); !errors.Is(err, ledger.ErrBusy) {
@@ -63,7 +72,7 @@ func testLease(t *testing.T, d *db) {
 	want(t, d.Enter(t.Context(), ledger.Try{Run: r.id, Attempt: 1}, ledger.StateCopy), bucketload.CodeFenced)
 	d.must(d.Enter(t.Context(), ledger.Try{Run: r.id, Attempt: 2}, ledger.StateCopy))
 	want(t, r.tx(func(tx pgx.Tx) error {
-		_, err := ledger.Lease(t.Context(), tx, ledger.Try{Run: r.id, Attempt: 1}, 1)
+		_, err := lease(t.Context(), tx, ledger.Try{Run: r.id, Attempt: 1}, 1)
 		return err
 	}), bucketload.CodeFenced)
 	r.fail()
@@ -80,7 +89,7 @@ func testReceipts(t *testing.T, d *db) {
 	broken := errors.New("the connection broke")
 	for _, end := range []error{broken, nil} {
 		err := r.tx(func(tx pgx.Tx) error {
-			files, err := ledger.Lease(t.Context(), tx, ledger.Try{Run: r.id}, 0)
+			files, err := lease(t.Context(), tx, ledger.Try{Run: r.id}, 0)
 			if err != nil {
 				return err
 			}
@@ -126,7 +135,7 @@ func testSettle(t *testing.T, d *db) {
 
 	copying, err := d.pool.Begin(t.Context())
 	d.must(err)
-	files, err := ledger.Lease(t.Context(), copying, ledger.Try{Run: r.id}, 0)
+	files, err := lease(t.Context(), copying, ledger.Try{Run: r.id}, 0)
 	d.must(err)
 
 	d.must(d.Enter(t.Context(), ledger.Try{Run: r.id}, ledger.StateCheck))
@@ -192,7 +201,7 @@ func testEndCopies(t *testing.T, d *db) {
 	for _, c := range []*conducted{r, other} {
 		tx, err := d.pool.Begin(t.Context())
 		d.must(err)
-		_, err = ledger.Lease(t.Context(), tx, ledger.Try{Run: c.id}, 0)
+		_, err = lease(t.Context(), tx, ledger.Try{Run: c.id}, 0)
 		d.must(err)
 		_, err = tx.Exec(t.Context(), `INSERT INTO rows VALUES (1)`)
 		d.must(err)

@@ -4,7 +4,7 @@
 //
 //   - a run's conductor holds the run (Hold), so that a dead run can be told
 //     from a slow one;
-//   - a copy transaction holds its batch and shares the run (Lease), so that
+//   - a copy transaction shares the run (Join) and holds its batch (Lease), so that
 //     no two workers load a batch, and none writes once the run has moved on;
 //   - Finish and Cleanup move the run on and then wait for every copy (Settle).
 package ledger

@@ -247,7 +247,7 @@ func (r *conducted) tx(do func(pgx.Tx) error) error { return pgx.BeginFunc(r.Con
 // copy copies a batch: names in fail fail, and with a ~ transiently.
 func (r *conducted) copy(batch int, fail ...string) error {
 	return r.tx(func(tx pgx.Tx) error {
-		files, err := ledger.Lease(r.Context(), tx, ledger.Try{Run: r.id}, batch)
+		files, err := lease(r.Context(), tx, ledger.Try{Run: r.id}, batch)
 		if err != nil || len(files) == 0 {
 			return err
 		}

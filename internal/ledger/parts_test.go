@@ -34,7 +34,7 @@ func (r *conducted) inParts() {
 func (r *conducted) part(batch int, failed *bucketload.Error) (says string) {
 	r.Helper()
 	r.must(r.tx(func(tx pgx.Tx) error {
-		files, err := ledger.Lease(r.Context(), tx, ledger.Try{Run: r.id}, batch)
+		files, err := lease(r.Context(), tx, ledger.Try{Run: r.id}, batch)
 		if err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func testPartsAtOnce(t *testing.T, d *db) {
 	r.part(1, nil)
 	first, err := d.pool.Begin(t.Context())
 	d.must(err)
-	files, err := ledger.Lease(t.Context(), first, ledger.Try{Run: r.id}, 2)
+	files, err := lease(t.Context(), first, ledger.Try{Run: r.id}, 2)
 	d.must(err)
 	_, _, err = ledger.Receive(t.Context(), first, r.id, 2, []ledger.Receipt{{No: files[0].No, Part: 2, Rows: 10}})
 	d.must(err)

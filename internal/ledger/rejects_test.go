@@ -22,7 +22,7 @@ func reject(file int, n int64) ledger.Reject {
 func (r *conducted) rejected(batch int, n int64) {
 	r.Helper()
 	r.must(r.tx(func(tx pgx.Tx) error {
-		files, err := ledger.Lease(r.Context(), tx, ledger.Try{Run: r.id}, batch)
+		files, err := lease(r.Context(), tx, ledger.Try{Run: r.id}, batch)
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func testBroken(t *testing.T, d *db) {
 	r.plan(2, "a", "b")
 	r.prepare(true)
 	d.must(r.tx(func(tx pgx.Tx) error {
-		if _, err := ledger.Lease(t.Context(), tx, ledger.Try{Run: r.id}, 0); err != nil {
+		if _, err := lease(t.Context(), tx, ledger.Try{Run: r.id}, 0); err != nil {
 			return err
 		}
 		_, _, err := ledger.Receive(t.Context(), tx, r.id, 0, []ledger.Receipt{{No: 0, Err: &bucketload.Error{Code: bucketload.CodeValue}},

@@ -51,6 +51,9 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 		if err := table.WaitAtMost(ctx, tx, s.lockWait); err != nil {
 			return err
 		}
+		if err := ledger.Join(ctx, tx, in.Run); err != nil {
+			return err
+		}
 		if !d.staging {
 			// Before Lease sees that the run is copying: whoever ends the run and then
 			// swaps the table waits for this transaction, or is seen by Lease.
@@ -123,9 +126,9 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 const lockTimeout = time.Minute
 
 // lockLive lets no swap take the live table's place until tx ends, and says
-// whether it is there.
+// whether it is there. Its partitions are locked only as rows go there.
 func lockLive(ctx context.Context, tx pgx.Tx, name bucketload.TableName) (there bool, err error) {
-	_, err = tx.Exec(ctx, "LOCK TABLE "+table.Quote(name)+" IN ROW EXCLUSIVE MODE")
+	_, err = tx.Exec(ctx, "LOCK TABLE ONLY "+table.Quote(name)+" IN ROW EXCLUSIVE MODE")
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == "42P01" || pg.Code == "3F000") { // undefined_table, invalid_schema_name
 		return false, nil
 	}

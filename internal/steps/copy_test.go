@@ -547,7 +547,7 @@ func TestBusyBatch(t *testing.T) {
 	run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...)))
 	tx, err := b.Pool.Begin(ctx)
 	b.must(err)
-	_, err = ledger.Lease(ctx, tx, ledger.Try{Run: run}, 0)
+	_, err = lease(ctx, tx, ledger.Try{Run: run}, 0)
 	b.must(err)
 	_, err = b.Copy(ctx, CopyInput{ledger.Try{Run: run}, 0})
 	wantCode(t, err, bucketload.CodeConflict, "batch 0", "redrive "+run)

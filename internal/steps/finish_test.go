@@ -156,13 +156,21 @@ func TestStagingGone(t *testing.T) {
 	wantCode(t, b.Prepare(t.Context(), ledger.Try{Run: run}), bucketload.CodeConflict, "is gone", "bucketload load t")
 }
 
+// lease joins a run, and takes a batch of it.
+func lease(ctx context.Context, tx pgx.Tx, try ledger.Try, batch int) ([]bucketload.Entry, error) {
+	if err := ledger.Join(ctx, tx, try.Run); err != nil {
+		return nil, err
+	}
+	return ledger.Lease(ctx, tx, try, batch)
+}
+
 // straggle opens a copy of the run by hand: its rows are in, and not committed.
 func (b *bench) straggle(run string) pgx.Tx {
 	b.t.Helper()
 	ctx := b.t.Context()
 	tx, err := b.Pool.Begin(ctx)
 	b.must(err)
-	files, err := ledger.Lease(ctx, tx, ledger.Try{Run: run}, 0)
+	files, err := lease(ctx, tx, ledger.Try{Run: run}, 0)
 	b.must(err)
 	_, err = tx.Exec(ctx, "INSERT INTO dataimport.r_"+run+" VALUES ('late', 1)")
 	b.must(err)

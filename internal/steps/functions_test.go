@@ -407,7 +407,7 @@ func TestLateRedrive(t *testing.T) {
 	copying, err := f.Pool.Begin(t.Context())
 	f.must(err)
 	defer func() { _ = copying.Rollback(context.Background()) }()
-	_, err = ledger.Lease(t.Context(), copying, two.Try, 0)
+	_, err = lease(t.Context(), copying, two.Try, 0)
 	f.must(err)
 	_, err = f.plan("y", flow{Table: "t", Redrive: one.Run})
 	wantCode(t, err, bucketload.CodeFenced, one.Run)

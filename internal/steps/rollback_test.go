@@ -2,7 +2,9 @@ package steps
 
 import (
 	"context"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
@@ -29,7 +31,7 @@ func TestRollbackEndsCopies(t *testing.T) {
 	straggler, err := b.Pool.Begin(t.Context())
 	b.must(err)
 	defer func() { _ = straggler.Rollback(context.WithoutCancel(t.Context())) }()
-	_, err = ledger.Lease(t.Context(), straggler, ledger.Try{Run: run}, 0)
+	_, err = lease(t.Context(), straggler, ledger.Try{Run: run}, 0)
 	b.must(err)
 	b.held[run]()
 	_, err = b.Rollback(t.Context(), load, "")
@@ -80,4 +82,48 @@ func TestAppendToNoTable(t *testing.T) {
 	_, run := b.appending()
 	b.exec("DROP TABLE t")
 	wantCode(t, b.copyAll(run), bucketload.CodeConflict, "public.t is not there any more", "bucketload load t")
+}
+
+// TestAppendWaitsByTheRunsLock: a copy that waits for the live table is found
+// by who ends the run, and so is one that has it.
+func TestAppendWaitsByTheRunsLock(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	_, run := b.appending()
+	leave := b.during("LOCK TABLE t IN SHARE MODE")
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Copy(context.WithoutCancel(t.Context()), CopyInput{ledger.Try{Run: run}, 0})
+		done <- err
+	}()
+	for b.value("SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass AND NOT granted") == "0" {
+		select {
+		case err := <-done:
+			t.Fatalf("the copy did not wait: %v", err)
+		default:
+		}
+	}
+	if n, err := b.Ledger.EndCopies(t.Context(), run); n != 1 || err != nil {
+		t.Errorf("ended %d, %v", n, err)
+	}
+	if err := <-done; err == nil {
+		t.Error("the copy went on")
+	}
+	leave()
+}
+
+// TestAppendBesidePartition: an append locks none of the partitions that its
+// rows do not go to.
+func TestAppendBesidePartition(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	b.lockWait = 20 * time.Millisecond
+	b.exec("CREATE TABLE t (f text, n int) PARTITION BY LIST (f); CREATE TABLE t_old PARTITION OF t FOR VALUES IN ('old'); CREATE TABLE t_a PARTITION OF t FOR VALUES IN ('a')")
+	run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) { l.Mode = bucketload.ModeAppend }))
+	leave := b.during("CREATE INDEX ON t_old (n)")
+	b.must(b.copyAll(run))
+	leave()
+	if got := fmt.Sprint(b.perFile("t")); got != "map[a:3]" {
+		t.Errorf("rows %s", got)
+	}
 }
