@@ -40,6 +40,13 @@ func known(oid string) string {
 	return `(table_oid IS NULL OR ledger_oid <> ` + ledgerOID + ` OR table_oid = ` + oid + `)`
 }
 
+// SameTable says whether the live table is the one that the run began with, as far
+// as the ledger knows; false where there is none.
+func SameTable(ctx context.Context, tx pgx.Tx, run string) (same bool, err error) {
+	err = tx.QueryRow(ctx, `SELECT coalesce(`+known(liveOID("table_schema", "table_name"))+`, false) FROM bucketload.runs WHERE id = $1`, run).Scan(&same)
+	return same, bucketload.DatabaseError("ledger", err)
+}
+
 // later gives an expression for the time: later than all that the ledger has of
 // runs of the table of that schema and name, even where the server's clock was put
 // back since. What came first is told by these times.

@@ -60,13 +60,19 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 			if there, err := lockLive(ctx, tx, d.load.Table); err != nil {
 				return err
 			} else if !there {
-				return &bucketload.Error{Code: bucketload.CodeConflict, Message: fmt.Sprintf("%s is not there any more", d.load.Table),
-					Hint: "load again: bucketload load " + d.load.Key}
+				return takenAway(d.load, "is not there any more")
 			}
 		}
 		files, err := ledger.Lease(ctx, tx, in.Try, in.Batch)
 		if err != nil || len(files) == 0 {
 			return err
+		}
+		if !d.staging {
+			if same, err := ledger.SameTable(ctx, tx, in.Run); err != nil {
+				return err
+			} else if !same {
+				return takenAway(d.load, "is not the table any more that the run began with")
+			}
 		}
 		b := &batchCopy{steps: s, def: d, tx: tx, read: &read}
 		load := b.streams
@@ -124,6 +130,12 @@ func (s *Steps) Copy(ctx context.Context, in CopyInput) (CopyOutput, error) {
 // lockTimeout is how long the rows of a copy wait for others who have locked the
 // table, or have not committed rows with the same keys.
 const lockTimeout = time.Minute
+
+// takenAway is an append whose table somebody has taken away. What it has loaded is
+// where that is.
+func takenAway(load *bucketload.Load, how string) error {
+	return &bucketload.Error{Code: bucketload.CodeConflict, Message: load.Table.String() + " " + how, Hint: "load again: bucketload load " + load.Key}
+}
 
 // lockLive lets no swap take the live table's place until tx ends, and says
 // whether it is there. Its partitions are locked only as rows go there.

@@ -84,6 +84,39 @@ func TestAppendToNoTable(t *testing.T) {
 	wantCode(t, b.copyAll(run), bucketload.CodeConflict, "public.t is not there any more", "bucketload load t")
 }
 
+// TestAppendToAnotherTable: once somebody has put another table in the place of
+// the one that an append has begun with, no row goes there that the ledger would take for
+// the first one's.
+func TestAppendToAnotherTable(t *testing.T) {
+	t.Parallel()
+	whole := newBench(t, 0)
+	for name, taken := range map[string]string{
+		"dropped": "DROP TABLE {t}; CREATE TABLE {t} (f text, n int)",
+		"renamed": "ALTER TABLE {t} RENAME TO {t}_was; CREATE TABLE {t} (f text, n int)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := whole.part(t)
+			b.exec(b.named("CREATE TABLE {t} (f text, n int)"))
+			load := b.load(map[string]string{"a.csv": rows("a", 3), "b.csv": rows("b", 3)}, withColumns(columnsFN...),
+				func(l *bucketload.Load) { l.Mode, l.MaxItemsPerBatch, l.MinBatchBytes = bucketload.ModeAppend, 1, 0 })
+			run := b.prepared(load)
+			_, err := b.Copy(t.Context(), CopyInput{ledger.Try{Run: run}, 0})
+			b.must(err)
+			b.exec(b.named(taken))
+			err = b.copyAll(run)
+			wantCode(t, err, bucketload.CodeConflict, b.named("public.{t} is not the table any more"), "bucketload load t")
+			b.must(b.Cleanup(t.Context(), ledger.Try{Run: run}))
+			_ = b.end(run, err)
+			if r, err := b.whole(load); err != nil || r.Files.Loaded != 2 {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if got := fmt.Sprint(b.perFile(b.table)); got != "map[a:3 b:3]" {
+				t.Errorf("rows %s", got)
+			}
+		})
+	}
+}
+
 // TestAppendWaitsByTheRunsLock: a copy that waits for the live table is found
 // by who ends the run, and so is one that has it.
 func TestAppendWaitsByTheRunsLock(t *testing.T) {
