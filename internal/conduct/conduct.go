@@ -94,7 +94,8 @@ const noticing = 3
 
 // Redrive goes on with a run that failed, was cancelled or whose process died:
 // what is loaded stays loaded. A run whose process died goes on in the state
-// that its execution had come to, any other in a new execution.
+// that its execution had come to, any other in a new execution, and so one that was
+// cancelled: that process may only have been frozen.
 func Redrive(ctx context.Context, s *steps.Steps, id string) (*bucketload.Run, error) {
 	there, err := s.Ledger.Exists(ctx)
 	if err != nil {

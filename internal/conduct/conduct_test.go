@@ -467,6 +467,26 @@ func TestKilledWhileGivingUp(t *testing.T) {
 	h.complete(run, 3)
 }
 
+// TestKilledAndCancelled: a run that was cancelled goes on in an execution of its
+// own. Its process may only have been frozen, and writes down the end of its own when it wakes.
+func TestKilledAndCancelled(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 0)
+	id := h.killedIn(h.load(3), "Check")
+	first := h.value("SELECT execution FROM bucketload.runs")
+	_, err := h.Ledger.Cancel(t.Context(), id)
+	h.must(err)
+	run, err := Redrive(t.Context(), h.Steps, id)
+	h.must(err)
+	h.complete(run, 3)
+	if got := h.value("SELECT string_agg((name = '" + first + "') || ' ' || status, ', ' ORDER BY started_at) FROM bucketload.executions"); got != "true ABORTED, false SUCCEEDED" {
+		t.Errorf("executions: %s", got)
+	}
+	if got := h.value("SELECT count(*) FROM bucketload.history WHERE execution = '" + first + "' AND type = 'ExecutionSucceeded'"); got != "0" {
+		t.Error("the first execution has come to an end")
+	}
+}
+
 // killedIn runs a load in a process of its own, and kills that as it has the
 // ledger enter a state.
 func (h *house) killedIn(load *bucketload.Load, state string) (run string) {

@@ -129,7 +129,8 @@ func (l *Ledger) listen(ctx context.Context, conn *pgx.Conn, run string, cancell
 
 // Cancel ends a running run, whoever conducts it: its conductor is told, the
 // calls of its steps come too late from now on, and what its copies had not
-// committed is rolled back. Its staging stays for a redrive. It gives the run as
+// committed is rolled back. No redrive goes on in its execution, which the conductor
+// may still write to. Its staging stays for a redrive. It gives the run as
 // it was; an error where that has ended already.
 func (l *Ledger) Cancel(ctx context.Context, run string) (*Run, error) {
 	was, err := l.run(ctx, run)
@@ -144,9 +145,13 @@ func (l *Ledger) Cancel(ctx context.Context, run string) (*Run, error) {
 	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET status = 'cancelled', error = $2, ended_at = clock_timestamp()
 			WHERE id = $1 AND status = 'running'`, run, cause)
-		if cancelled = err == nil && tag.RowsAffected() > 0; cancelled {
-			_, err = tx.Exec(ctx, `SELECT pg_notify($1, $2)`, cancelChannel, run)
+		if cancelled = err == nil && tag.RowsAffected() > 0; !cancelled {
+			return err
 		}
+		if _, err := tx.Exec(ctx, `UPDATE bucketload.executions SET status = 'ABORTED', ended_at = clock_timestamp() WHERE run = $1 AND status = 'RUNNING'`, run); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `SELECT pg_notify($1, $2)`, cancelChannel, run)
 		return err
 	})
 	if err != nil {
