@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -280,6 +281,24 @@ func TestSweepEndsDeadCopies(t *testing.T) {
 	b.held[dead]()
 	b.must(b.Ledger.End(t.Context(), ledger.Try{Run: dead}, bucketload.StatusFailed, nil))
 	_, err := b.whole(load)
+	b.must(err)
+	if left := b.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'dataimport'"); left != "0" {
+		t.Errorf("%s staging tables are left", left)
+	}
+}
+
+// TestSweepAgain: what a process that died right behind its swap has left is
+// dropped by the call that comes again.
+func TestSweepAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	load := b.load(map[string]string{"a.csv": rows("a", 1)}, withColumns(columnsFN...))
+	failed := b.prepared(load)
+	_ = b.end(failed, errors.New("it failed"))
+	r, err := b.whole(load)
+	b.must(err)
+	b.exec("CREATE TABLE dataimport.r_" + failed + " ()")
+	_, err = b.Swap(t.Context(), ledger.Try{Run: *r.ID})
 	b.must(err)
 	if left := b.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'dataimport'"); left != "0" {
 		t.Errorf("%s staging tables are left", left)

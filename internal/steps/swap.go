@@ -40,13 +40,8 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 	if err != nil {
 		return nil, err
 	}
-	done := func(r *ledger.Run) (*ledger.Run, error) {
-		s.validate(ctx, r.Load.Table, r.Load.LockTimeout)
-		s.deleteSources(ctx, r.Load.Table)
-		return s.Ledger.Run(ctx, try.Run)
-	}
 	if r.Status == bucketload.StatusSucceeded || r.Status == bucketload.StatusPartial {
-		return done(r) // the reply to an earlier call was lost
+		return s.tidy(ctx, r) // the reply to an earlier call was lost
 	}
 	err = s.enter(ctx, try, ledger.StateSwap)
 	status := bucketload.StatusSucceeded
@@ -69,15 +64,23 @@ func (s *Steps) Swap(ctx context.Context, try ledger.Try) (_ *ledger.Run, err er
 	if err != nil {
 		// Another call may have been faster, or the reply to the commit was lost.
 		if r, lookErr := s.Ledger.Run(ctx, try.Run); lookErr == nil && r.Published {
-			return done(r)
+			return s.tidy(ctx, r)
 		}
 		return nil, err
 	}
-	if r.Load.LimitFiles == 0 {
-		s.sweep(ctx, try.Run, r.Load, 0)
-		s.deleteSources(ctx, r.Load.Table)
+	return s.tidy(ctx, r)
+}
+
+// tidy does what is left to do once a run has succeeded, as far as that can be
+// done now, and gives the run as it ended. A call that comes again does it again: the
+// process of the first may have died before it did.
+func (s *Steps) tidy(ctx context.Context, r *ledger.Run) (*ledger.Run, error) {
+	if load := r.Load; load.LimitFiles == 0 {
+		s.validate(ctx, load.Table, load.LockTimeout)
+		s.sweep(ctx, *r.ID, load, 0)
+		s.deleteSources(ctx, load.Table)
 	}
-	return s.Ledger.Run(ctx, try.Run)
+	return s.Ledger.Run(ctx, *r.ID)
 }
 
 // swap swaps or merges, as often as others hold a lock on the live table.
@@ -108,11 +111,7 @@ func (s *Steps) swap(ctx context.Context, try ledger.Try, r *ledger.Run, status 
 			return err
 		}
 	}
-	err := s.patiently(ctx, w, func() error { return s.swapOnce(ctx, try, r, status, steps) })
-	if err == nil {
-		s.validate(ctx, load.Table, load.LockTimeout)
-	}
-	return err
+	return s.patiently(ctx, w, func() error { return s.swapOnce(ctx, try, r, status, steps) })
 }
 
 // waiting is what is said while something waits for locks that others hold.
