@@ -6,6 +6,7 @@
 package conduct
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -68,24 +69,55 @@ func Load(ctx context.Context, s *steps.Steps, load *bucketload.Load) (*bucketlo
 		NotBegun(ctx, s.Log, load, none)
 		return none, err
 	}
-	if err := s.Ledger.Migrate(ctx); err != nil {
+	if err := insist(ctx, func() error { return s.Ledger.Migrate(ctx) }); err != nil {
 		return fail(err)
 	}
-	try := ledger.Try{Run: bucketload.NewRunID(started), Attempt: 1}
-	held, release, err := s.Ledger.Hold(ctx, try.Run)
+	run, held, release, err := begin(ctx, s, load)
 	if err != nil {
 		return fail(err)
 	}
 	defer release()
-	dead, err := s.Ledger.Begin(ctx, try.Run, load, ledger.Conductor{})
-	if err != nil {
-		return fail(err)
+	s.Log.Info("the run begins", "table", load.Table, "run", run)
+	return execute(held, s, ledger.Try{Run: run, Attempt: 1}, load, nil)
+}
+
+// begin begins a run of the load, with an id that no other has, and holds it.
+func begin(ctx context.Context, s *steps.Steps, load *bucketload.Load) (run string, held context.Context, release func(), err error) {
+	for {
+		run = bucketload.NewRunID(time.Now())
+		held, release, err = hold(ctx, s, run)
+		if err != nil && bucketload.AsError(err).Code == bucketload.CodeConflict {
+			continue // another process has come to the same id
+		}
+		if err != nil {
+			return "", nil, nil, err
+		}
+		dead := ""
+		err = insist(ctx, func() error {
+			found, err := s.Ledger.Begin(ctx, run, load, ledger.Conductor{})
+			dead = cmp.Or(found, dead)
+			return err
+		})
+		if dead != "" {
+			s.Log.Warn("the process of an earlier run of this table died; its rows are kept", "run", dead, "to go on with it", "bucketload redrive "+dead)
+		}
+		if err == nil {
+			return run, held, release, nil
+		}
+		release()
+		if !errors.Is(err, ledger.ErrTaken) {
+			return "", nil, nil, err
+		}
 	}
-	if dead != "" {
-		s.Log.Warn("the process of an earlier run of this table died; its rows are kept", "run", dead, "to go on with it", "bucketload redrive "+dead)
-	}
-	s.Log.Info("the run begins", "table", load.Table, "run", try.Run)
-	return execute(held, s, try, load, nil)
+}
+
+// hold is Ledger.Hold, insisting.
+func hold(ctx context.Context, s *steps.Steps, run string) (held context.Context, release func(), err error) {
+	err = insist(ctx, func() (err error) {
+		held, release, err = s.Ledger.Hold(ctx, run)
+		return err
+	})
+	return held, release, err
 }
 
 // noticing is how often a redrive looks whether a process that seems alive is:
@@ -97,42 +129,49 @@ const noticing = 3
 // that its execution had come to, any other in a new execution, and so one that was
 // cancelled: that process may only have been frozen.
 func Redrive(ctx context.Context, s *steps.Steps, id string) (*bucketload.Run, error) {
-	there, err := s.Ledger.Exists(ctx)
-	if err != nil {
+	there := false
+	if err := insist(ctx, func() (err error) {
+		there, err = s.Ledger.Exists(ctx)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	if !there {
 		return nil, &bucketload.Error{Op: "redrive", Code: bucketload.CodeUsage,
 			Message: fmt.Sprintf("there is no run %q: this database has no ledger", id), Hint: "is it the right database? see --to"}
 	}
-	if err := s.Ledger.Migrate(ctx); err != nil {
+	if err := insist(ctx, func() error { return s.Ledger.Migrate(ctx) }); err != nil {
 		return nil, err
 	}
-	run, err := s.Ledger.Run(ctx, id)
+	run, err := read(ctx, s, id)
 	for try := 0; err == nil && run.Alive && try < noticing; try++ {
 		if err = pause(ctx, try); err == nil {
-			run, err = s.Ledger.Run(ctx, id)
+			run, err = read(ctx, s, id)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	held, release, err := s.Ledger.Hold(ctx, id)
+	held, release, err := hold(ctx, s, id)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	checkpoint, err := unfinished(ctx, s, id)
-	if err != nil {
+	var checkpoint *resumption
+	if err := insist(ctx, func() (err error) {
+		checkpoint, err = unfinished(ctx, s, id)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	var try ledger.Try
-	if checkpoint != nil {
-		try, err = s.TakeUp(ctx, id)
-	} else {
-		try, err = s.Redrive(ctx, id, ledger.Conductor{})
-	}
-	if err != nil {
+	if err := insist(ctx, func() error {
+		next, err := take(ctx, s, id, checkpoint)
+		if next.Attempt > 0 {
+			try = next // though not all is done that goes with it
+		}
+		return err
+	}); err != nil {
 		if try.Attempt == 0 {
 			return nil, err // it is as it was
 		}
@@ -144,6 +183,24 @@ func Redrive(ctx context.Context, s *steps.Steps, id string) (*bucketload.Run, e
 		}
 	}
 	return execute(held, s, try, run.Load, checkpoint)
+}
+
+// read is Ledger.Run, insisting.
+func read(ctx context.Context, s *steps.Steps, id string) (run *ledger.Run, err error) {
+	err = insist(ctx, func() (err error) {
+		run, err = s.Ledger.Run(ctx, id)
+		return err
+	})
+	return run, err
+}
+
+// take makes a run that of this process, in a new try: in the state where its
+// execution stopped, or from the start where that is nil.
+func take(ctx context.Context, s *steps.Steps, id string, from *resumption) (ledger.Try, error) {
+	if from != nil {
+		return s.TakeUp(ctx, id)
+	}
+	return s.Redrive(ctx, id, ledger.Conductor{})
 }
 
 // resumption is an execution whose process died, and where it goes on.
@@ -216,29 +273,34 @@ func execute(ctx context.Context, s *steps.Steps, try ledger.Try, load *bucketlo
 	result, err := x.Run(ctx, m, e)
 	after, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer stop()
+	run := new(bucketload.Run)
 	if err == nil {
-		err = failure(result)
+		err = outcome(result, run)
 	} else if cleanupErr := s.Cleanup(after, try); cleanupErr != nil && !isFenced(cleanupErr) {
 		// The machine has no say once it is cancelled; what is left to do is not
 		// undone by the same Ctrl-C.
 		s.Log.Warn("cleanup", "run", try.Run, "error", cleanupErr)
 	}
 	if result != nil {
-		if endErr := s.Ledger.EndExecution(after, e.ARN, string(result.Status)); endErr != nil {
+		if endErr := afterwards(ctx, func() error { return s.Ledger.EndExecution(after, e.ARN, string(result.Status)) }); endErr != nil {
 			s.Log.Warn("the end of the execution is not recorded", "execution", e.ARN, "error", endErr)
 		}
 	}
-	return end(ctx, s, try, load, err)
+	if err != nil {
+		return end(ctx, s, try, load, err)
+	}
+	return run, nil
 }
 
 // maxHistory bounds the events of an execution in the ledger: a Build has a
 // dozen for each index, and nobody has a million of them.
 const maxHistory = 10_000_000
 
-// failure is the error that an execution failed with; nil where it succeeded.
-func failure(r *asl.Result) error {
+// outcome reads the run as an execution that succeeded gives it, or gives the
+// error that it failed with.
+func outcome(r *asl.Result, run *bucketload.Run) error {
 	if r.Status == asl.Succeeded {
-		return nil
+		return json.Unmarshal(r.Output, run)
 	}
 	var f steps.Failure
 	if r.Error != nil {
@@ -328,33 +390,31 @@ func publisher(s *steps.Steps) func(context.Context, json.RawMessage) (json.RawM
 	}
 }
 
-// end gives the run as it ended, and sees to it that it has: a machine that was
-// cancelled, or could not reach the ledger, has left that to be done.
+// end gives the run of an execution that came to an error, and sees to it that
+// it has ended: a machine that was cancelled, or could not reach the ledger, has
+// left that to be done.
 func end(ctx context.Context, s *steps.Steps, try ledger.Try, load *bucketload.Load, err error) (*bucketload.Run, error) {
-	after, stop := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	after, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer stop()
 	id, status := try.Run, bucketload.StatusFailed
-	if err != nil {
-		if ctx.Err() != nil {
-			status = bucketload.StatusCancelled
-			err = &bucketload.Error{Op: "load", Code: bucketload.CodeCancelled, Message: "cancelled",
-				Hint: "go on with it: bucketload redrive " + id, Err: ctx.Err()}
-		}
-		record := func() error { return s.Ledger.End(after, try, status, runError(ctx, err)) }
-		endErr := record()
-		if ctx.Err() == nil && bucketload.IsTransient(endErr) { // nobody waits at a Ctrl-C
-			endErr = insist(after, record)
-		}
-		if endErr != nil {
-			s.Log.Warn("the end of the run is not recorded", "run", id, "error", endErr)
-		}
+	if ctx.Err() != nil {
+		status = bucketload.StatusCancelled
+		err = &bucketload.Error{Op: "load", Code: bucketload.CodeCancelled, Message: "cancelled",
+			Hint: "go on with it: bucketload redrive " + id, Err: ctx.Err()}
 	}
-	run, readErr := s.Ledger.Run(after, id)
+	if endErr := afterwards(ctx, func() error { return s.Ledger.End(after, try, status, runError(ctx, err)) }); endErr != nil {
+		s.Log.Warn("the end of the run is not recorded", "run", id, "error", endErr)
+	}
+	var run *ledger.Run
+	readErr := afterwards(ctx, func() (err error) {
+		run, err = s.Ledger.Run(after, id)
+		return err
+	})
 	switch {
 	case readErr != nil:
 		return &bucketload.Run{ID: &id, Table: load.Table.String(), Status: status, Mode: load.Mode, Error: runError(ctx, err)}, errors.Join(err, readErr)
 	case run.Status == bucketload.StatusSucceeded, run.Status == bucketload.StatusPartial:
-		return &run.Run, nil // where there is an error, only word of the end was lost
+		return &run.Run, nil // only word of the end was lost
 	}
 	return &run.Run, err
 }

@@ -42,6 +42,15 @@ func insist(ctx context.Context, do func() error) error {
 	}
 }
 
+// afterwards is insist for what is left to do once an execution is over; after a
+// Ctrl-C, at which somebody waits, it is tried once.
+func afterwards(ctx context.Context, do func() error) error {
+	if ctx.Err() != nil {
+		return do()
+	}
+	return insist(ctx, do)
+}
+
 // Record keeps events of an execution.
 func (k keeper) Record(ctx context.Context, execution string, events []asl.Event) error {
 	kept := make([]ledger.Event, len(events))

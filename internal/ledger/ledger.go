@@ -85,9 +85,13 @@ func (c Conductor) execution() *string {
 	return &c.Execution
 }
 
+// ErrTaken is returned by Begin where another run has the id.
+var ErrTaken = errors.New("another run has the id")
+
 // Begin writes a new run. Where the table has a running run already, it is an
 // error naming it, unless that run's conductor is dead: then it is marked failed
 // (its staging stays for a redrive), dead names it, and the new run begins.
+// Called twice it begins one run. ErrTaken where another run has the id.
 func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load, by Conductor) (dead string, err error) {
 	definition, err := json.Marshal(load)
 	if err != nil {
@@ -105,22 +109,27 @@ func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load, by
 		if err == nil {
 			return dead, bucketload.DatabaseError("ledger", l.endStragglers(ctx, load.Table))
 		}
-		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.ConstraintName != "runs_one_active" {
+		pg, ok := errors.AsType[*pgconn.PgError](err)
+		if !ok || pg.ConstraintName != "runs_one_active" && pg.ConstraintName != "runs_pkey" {
 			return dead, bucketload.DatabaseError("ledger", err)
 		}
 		other, err := l.Active(ctx, load.Table)
-		if err != nil {
-			return "", err
-		}
-		if other == "" {
+		switch {
+		case err != nil:
+			return dead, err
+		case other == id: // the reply to an earlier call was lost, or what follows it failed
+			return dead, bucketload.DatabaseError("ledger", l.endStragglers(ctx, load.Table))
+		case pg.ConstraintName == "runs_pkey":
+			return dead, ErrTaken
+		case other == "":
 			continue // it has just ended
 		}
 		alive, marked, err := l.markDead(ctx, other)
 		if err != nil {
-			return "", err
+			return dead, err
 		}
 		if alive {
-			return "", &bucketload.Error{Op: "load", Code: bucketload.CodeConflict,
+			return dead, &bucketload.Error{Op: "load", Code: bucketload.CodeConflict,
 				Message: fmt.Sprintf("run %s is loading %s at this moment", other, load.Table),
 				Hint:    fmt.Sprintf("wait for it, or look: bucketload status %s; or stop it: bucketload cancel %s", other, other)}
 		}

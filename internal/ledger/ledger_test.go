@@ -38,6 +38,7 @@ func TestOnPostgres(t *testing.T) {
 		{"MigrateGivenSchemas", testMigrateGivenSchemas},
 		{"OneActiveRun", testOneActiveRun},
 		{"BeginRace", testBeginRace},
+		{"BeginTwice", testBeginTwice},
 		{"HeldKeys", testHeldKeys},
 		{"HeldAgain", testHeldAgain},
 		{"DeadCopies", testDeadCopies},
@@ -479,6 +480,23 @@ func testBeginRace(t *testing.T, d *db) {
 			t.Errorf("%d have begun, %s run", won, n)
 		}
 		d.exec(`UPDATE bucketload.runs SET status = 'failed'`)
+	}
+}
+
+// A run whose beginning is told twice begins once; another's id is not taken.
+func testBeginTwice(t *testing.T, d *db) {
+	r := d.begin(replace("t"))
+	_, err := d.Begin(t.Context(), r.id, replace("t"), ledger.Conductor{})
+	d.must(err)
+	if _, err = d.Begin(t.Context(), r.id, replace("u"), ledger.Conductor{}); !errors.Is(err, ledger.ErrTaken) {
+		t.Errorf("the id of a running run: %v", err)
+	}
+	r.fail()
+	if _, err = d.Begin(t.Context(), r.id, replace("t"), ledger.Conductor{}); !errors.Is(err, ledger.ErrTaken) {
+		t.Errorf("the id of a failed run: %v", err)
+	}
+	if n := d.value(`SELECT count(*) FROM bucketload.runs`); n != "1" {
+		t.Errorf("%s runs", n)
 	}
 }
 

@@ -68,14 +68,18 @@ func (s *Steps) begunBy(ctx context.Context, execution string, in *flow) (ledger
 	return ledger.Try{Run: run, Attempt: r.Attempt}, err
 }
 
-// beginNew begins a run of the load.
+// beginNew begins a run of the load, with an id that no other has.
 func (s *Steps) beginNew(ctx context.Context, load *bucketload.Load, by ledger.Conductor) (ledger.Try, error) {
-	try := ledger.Try{Run: bucketload.NewRunID(time.Now()), Attempt: 1}
-	dead, err := s.Ledger.Begin(ctx, try.Run, load, by)
-	if dead != "" {
-		s.Log.Warn("the conductor of an earlier run of this table died; its rows are kept", "run", dead, "to go on with it", "bucketload redrive "+dead)
+	for {
+		try := ledger.Try{Run: bucketload.NewRunID(time.Now()), Attempt: 1}
+		dead, err := s.Ledger.Begin(ctx, try.Run, load, by)
+		if dead != "" {
+			s.Log.Warn("the conductor of an earlier run of this table died; its rows are kept", "run", dead, "to go on with it", "bucketload redrive "+dead)
+		}
+		if !errors.Is(err, ledger.ErrTaken) {
+			return try, err
+		}
 	}
-	return try, err
 }
 
 // redriveFor goes on with the run that a machine's input names.
