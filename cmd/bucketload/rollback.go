@@ -34,7 +34,7 @@ func (a *app) backupsCommand() *cobra.Command {
 				return err
 			}
 			return a.reading(ctx, func(s *steps.Steps) error {
-				all, err := ledger.Generations(ctx, s.Pool, load.Table)
+				all, err := ledger.SizedGenerations(ctx, s.Pool, load.Table)
 				if err != nil {
 					return err
 				}

@@ -157,7 +157,7 @@ type Generation struct {
 	ReplacedBy *string              `json:"replaced_by"` // the run, or the rollback, that put it away; nil: it is live
 	ReplacedAt *time.Time           `json:"replaced_at"`
 	Rows       int64                `json:"rows"`  // as last estimated; -1 where never
-	Bytes      int64                `json:"bytes"` // with its indexes
+	Bytes      int64                `json:"bytes"` // with its indexes, by SizedGenerations
 	Names      json.RawMessage      `json:"-"`     // of Backup
 }
 
@@ -170,10 +170,25 @@ type Queryer interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// Generations gives the table, if there is one, and its backups, newest first.
+// Generations gives the table, if there is one, and its backups, newest first,
+// without their sizes, and without waiting for those who have locked them.
 func Generations(ctx context.Context, q Queryer, table bucketload.TableName) ([]Generation, error) {
+	return generations(ctx, q, table, `0::bigint`)
+}
+
+// SizedGenerations is Generations with their sizes, for which the server waits
+// where somebody has locked a table against readers.
+func SizedGenerations(ctx context.Context, q Queryer, table bucketload.TableName) ([]Generation, error) {
+	return generations(ctx, q, table, size)
+}
+
+// size is an expression for the bytes of table c with its indexes; 0 where it has
+// been dropped meanwhile.
+const size = `coalesce(pg_total_relation_size(c.oid), 0)`
+
+func generations(ctx context.Context, q Queryer, table bucketload.TableName, size string) ([]Generation, error) {
 	rows, err := q.Query(ctx, `
-		SELECT g.schema, g.name, g.generation, r.published_at, g.run, g.made_at, c.reltuples::bigint, pg_total_relation_size(c.oid), g.names FROM (
+		SELECT g.schema, g.name, g.generation, r.published_at, g.run, g.made_at, c.reltuples::bigint, `+size+`, g.names FROM (
 			SELECT $1::text AS schema, $2::text AS name, `+generation("$1", "$2", liveOID("$1", "$2"))+` AS generation, NULL AS run, NULL::timestamptz AS made_at, NULL::jsonb AS names, NULL::oid AS oid
 			UNION ALL
 			SELECT backup_schema, backup_name, generation, run, made_at, names, backup_oid FROM bucketload.backups WHERE table_schema = $1 AND table_name = $2) g

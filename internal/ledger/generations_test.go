@@ -147,6 +147,34 @@ func testRecreated(t *testing.T, d *db) {
 	}
 }
 
+// A size is waited for by those only who ask for it; a table that is dropped
+// meanwhile has none.
+func testSizes(t *testing.T, d *db) {
+	r := d.begin(replace("t"))
+	r.fail()
+	d.exec(`CREATE TABLE public.t (); CREATE TABLE dataimport.r_` + r.id + ` ()`)
+	dropping, err := d.pool.Begin(t.Context())
+	d.must(err)
+	_, err = dropping.Exec(t.Context(), `DROP TABLE public.t, dataimport.r_`+r.id)
+	d.must(err)
+	if all, err := ledger.Generations(t.Context(), d.pool, r.load.Table); len(all) != 1 || err != nil {
+		t.Errorf("%+v, %v", all, err)
+	}
+	done := make(chan error, 2)
+	go func() {
+		_, err := ledger.SizedGenerations(t.Context(), d.pool, r.load.Table)
+		done <- err
+	}()
+	go func() {
+		_, err := d.Leftovers(t.Context(), 0)
+		done <- err
+	}()
+	d.waits(2)
+	d.must(dropping.Commit(t.Context()))
+	d.must(<-done)
+	d.must(<-done)
+}
+
 func testUnvalidated(t *testing.T, d *db) {
 	table := bucketload.TableName{Schema: "public", Name: "t"}
 	r := d.begin(replace("t"))

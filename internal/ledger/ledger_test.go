@@ -45,6 +45,7 @@ func TestOnPostgres(t *testing.T) {
 		{"Publish", testPublish},
 		{"Generations", testGenerations},
 		{"Recreated", testRecreated},
+		{"Sizes", testSizes},
 		{"Deleting", testDeleting},
 		{"Unvalidated", testUnvalidated},
 		{"Shapes", testShapes},

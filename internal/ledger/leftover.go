@@ -73,7 +73,7 @@ func (l *Ledger) Bury(ctx context.Context) (dead []string, err error) {
 // is not 0, those of runs that ended so long ago, by the server's clock, are useless too.
 func (l *Ledger) Leftovers(ctx context.Context, olderThan time.Duration) ([]Leftover, error) {
 	rows, err := l.pool.Query(ctx, `
-		SELECT r.id, r.table_schema || '.' || r.table_name, 'dataimport.' || c.relname, pg_total_relation_size(c.oid), r.status, r.ended_at,
+		SELECT r.id, r.table_schema || '.' || r.table_name, 'dataimport.' || c.relname, `+size+`, r.status, r.ended_at,
 			r.published_at IS NOT NULL OR EXISTS (SELECT FROM bucketload.runs n WHERE n.table_schema = r.table_schema
 				AND n.table_name = r.table_name AND n.id <> r.id AND n.published_at > r.started_at)
 			OR $1 AND coalesce(clock_timestamp() - r.ended_at > $2, false)

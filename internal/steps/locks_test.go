@@ -93,15 +93,25 @@ func TestBlockersAreNamed(t *testing.T) {
 	lines := b.logs()
 	b.exec("CREATE TABLE t (n int PRIMARY KEY); CREATE TABLE child (n int REFERENCES t); CREATE VIEW v AS SELECT n FROM t")
 	load := b.load(map[string]string{"a.csv": "n\n1\n"}, withColumns(bucketload.Column{Name: "n", Type: "int"}), impatient)
-	for _, held := range [][2]string{{"child", "on child"}, {"v", "on t and v"}, {"databackup.t", "on databackup.t"}} {
+	for _, held := range [][3]string{{"child", "on child", "SHARE"}, {"v", "on t and v", "SHARE"}, {"databackup.t", "on databackup.t", "SHARE"},
+		{"t", "on t", "EXCLUSIVE"}, {"databackup.t", "on databackup.t", "EXCLUSIVE"}} {
 		run := b.prepared(load)
 		b.built(run)
-		leave := b.during("LOCK TABLE ONLY " + held[0] + " IN ACCESS SHARE MODE")
+		leave := b.during("LOCK TABLE ONLY " + held[0] + " IN ACCESS " + held[2] + " MODE")
 		done := b.swapping(run)
-		b.said(lines, "others hold a lock", "pid ", held[1], "LOCK TABLE ONLY "+held[0])
+		b.said(lines, "others hold a lock", "pid ", held[1], "LOCK TABLE ONLY "+held[0]+" IN ACCESS "+held[2])
 		leave()
 		b.must(b.end(run, <-done))
 	}
+	leave := b.during("LOCK TABLE t, child IN ACCESS EXCLUSIVE MODE")
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Rollback(context.WithoutCancel(t.Context()), load, "")
+		done <- err
+	}()
+	b.said(lines, "others hold a lock", "pid ", "on child and t", "LOCK TABLE t, child")
+	leave()
+	b.must(<-done)
 }
 
 // TestAppendBehindLock: a batch that others keep from its rows fails, and says who.

@@ -270,7 +270,7 @@ func (s *Steps) estimate(ctx context.Context, p *Preview, load *bucketload.Load,
 	if _, replaces, err := s.backup(ctx, s.Pool, load); err != nil || !replaces {
 		return nil // swappable says what stands in its place
 	}
-	generations, err := ledger.Generations(ctx, s.Pool, load.Table)
+	generations, err := ledger.SizedGenerations(ctx, s.Pool, load.Table)
 	for _, g := range generations {
 		if !g.Live() {
 			p.BackupBytes += g.Bytes

@@ -63,15 +63,15 @@ func (s *Steps) rollback(ctx context.Context, tx pgx.Tx, load *bucketload.Load, 
 	if err := ledger.SwapAlone(ctx, tx); err != nil {
 		return err
 	}
+	if err := table.WaitAtMost(ctx, tx, load.LockTimeout); err != nil {
+		return err
+	}
 	coming, err := s.choose(ctx, tx, load, to)
 	if err != nil {
 		return err
 	}
 	from := table.Backup{Name: coming.Name}
 	if err := json.Unmarshal(coming.Names, &from.Names); err != nil {
-		return err
-	}
-	if err := table.WaitAtMost(ctx, tx, load.LockTimeout); err != nil {
 		return err
 	}
 	if err := table.CheckReferences(ctx, tx, load, coming.Name); err != nil {

@@ -202,6 +202,9 @@ func (s *Steps) swapOnce(ctx context.Context, try ledger.Try, r *ledger.Run, sta
 		if err := appeared(ctx, tx, load); err != nil {
 			return err
 		}
+		if err := table.WaitAtMost(ctx, tx, load.LockTimeout); err != nil {
+			return err
+		}
 		away, backups, err := s.away(ctx, tx, load, nil)
 		if err != nil {
 			return err
