@@ -198,7 +198,7 @@ func (l *Ledger) endCopies(ctx context.Context, run string) error {
 // Advisory lock keys, of the run's id as $1.
 const (
 	holdKey = `hashtextextended('bucketload hold ' || $1, 0)` // its conductor's, for as long as it lives
-	copyKey = `hashtextextended('bucketload copy ' || $1, 0)` // shared by copies, taken alone by Settle
+	copyKey = `hashtextextended('bucketload copy ' || $1, 0)` // shared by copies and checks, taken alone by WritePlan and Settle
 )
 
 // markDead marks a running run failed if nobody conducts it. It is neither
@@ -428,7 +428,7 @@ func (l *Ledger) resume(ctx context.Context, run string, by Conductor, anew bool
 // where it has none. It locks the run.
 func (l *Ledger) has(ctx context.Context, tx pgx.Tx, run string, by Conductor) (attempt int, err error) {
 	err = tx.QueryRow(ctx, `SELECT CASE WHEN status = 'running' AND conductor = 'step_functions' AND execution = $2 THEN attempt ELSE 0 END
-		FROM bucketload.runs WHERE id = $1 FOR UPDATE`, run, by.execution()).Scan(&attempt)
+		FROM bucketload.runs WHERE id = $1 FOR NO KEY UPDATE`, run, by.execution()).Scan(&attempt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, nil
 	}

@@ -65,6 +65,7 @@ func TestOnPostgres(t *testing.T) {
 		{"Settle", testSettle},
 		{"EndCopies", testEndCopies},
 		{"WritePlan", testWritePlan},
+		{"CancelledPlan", testCancelledPlan},
 		{"Again", testAgain},
 		{"AgainOnceBuilt", testAgainOnceBuilt},
 		{"Resume", testResume},

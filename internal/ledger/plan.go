@@ -40,15 +40,22 @@ const listingChunk = 5000
 
 // WritePlan records the run's listing in one transaction: fill adds the
 // objects. A plan that is complete already is left as it is, and fill not
-// called.
+// called. CodeFenced where the run has ended, also meanwhile. Of two calls at once
+// the second waits; EndCopies ends either.
 func (l *Ledger) WritePlan(ctx context.Context, run string, fill func(*Listing) error) error {
 	return bucketload.DatabaseError("plan", pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		var planned bool
-		err := tx.QueryRow(ctx, `SELECT planned_at IS NOT NULL FROM bucketload.runs WHERE id = $1 FOR UPDATE`, run).Scan(&planned)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return unknownRun(run)
+		// Not the run's row, which is to be had by those who end it.
+		if err := alone(ctx, tx, run); err != nil {
+			return err
 		}
-		if err != nil || planned {
+		var running, planned bool
+		err := tx.QueryRow(ctx, `SELECT status = 'running', planned_at IS NOT NULL FROM bucketload.runs WHERE id = $1`, run).Scan(&running, &planned)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return unknownRun(run)
+		case err == nil && !running:
+			return fenced(run)
+		case err != nil || planned:
 			return err
 		}
 		listing := &Listing{ctx: ctx, tx: tx, run: run}
@@ -71,7 +78,10 @@ func (l *Ledger) WritePlan(ctx context.Context, run string, fill func(*Listing) 
 				return err
 			}
 		}
-		_, err = tx.Exec(ctx, `UPDATE bucketload.runs SET planned_at = clock_timestamp() WHERE id = $1`, run)
+		tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET planned_at = clock_timestamp() WHERE id = $1 AND status = 'running'`, run)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = fenced(run)
+		}
 		return err
 	}))
 }

@@ -55,6 +55,50 @@ func testWritePlan(t *testing.T, d *db) {
 	}
 }
 
+// A run is ended, and gone on with, while its process lists objects, or is frozen
+// as it does: what that lists from then on counts for nothing.
+func testCancelledPlan(t *testing.T, d *db) {
+	a := ledger.Planned{Object: bucketload.Object{URI: "a"}}
+	for name, end := range map[string]func(r *conducted) error{
+		"cancelled": func(r *conducted) error {
+			_, err := d.Cancel(t.Context(), r.id)
+			return err
+		},
+		"gone on with": func(r *conducted) error {
+			if err := redrive(d, r.id); err != nil {
+				return err
+			}
+			_, err := d.EndCopies(t.Context(), r.id)
+			return err
+		},
+		"ended": func(r *conducted) error {
+			return d.End(t.Context(), ledger.Try{Run: r.id}, bucketload.StatusFailed, nil)
+		},
+	} {
+		r := d.begin(replace(name))
+		err := d.WritePlan(t.Context(), r.id, func(l *ledger.Listing) error {
+			for range 5001 { // more than one chunk
+				if err := l.Add(a); err != nil {
+					return err
+				}
+			}
+			d.must(end(r))
+			return nil
+		})
+		if name == "ended" {
+			want(t, err, bucketload.CodeFenced, r.id)
+		} else if !bucketload.IsTransient(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := d.value(`SELECT count(*) FROM bucketload.files`); n != "0" {
+			t.Errorf("%s: %s files", name, n)
+		}
+		if name == "ended" {
+			want(t, d.WritePlan(t.Context(), r.id, nil), bucketload.CodeFenced, r.id)
+		}
+	}
+}
+
 func testAgain(t *testing.T, d *db) {
 	r := d.begin(replace("t"))
 	r.plan(3, "a", "slow~", "bad", "c", "bad2", "d", "e")

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
 	"github.com/bucketload/bucketload/internal/table"
@@ -18,12 +20,20 @@ func (s *Steps) check(ctx context.Context, r *ledger.Run) error {
 	if len(load.BeforeSwapSQL) == 0 && !load.Checks.Any() {
 		return nil // Check has counted them
 	}
-	rows, found, err := table.Judge(ctx, s.Pool, load, run)
+	var rows int64
+	var found []table.Finding
+	err := pgx.BeginTxFunc(ctx, s.Pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+		if err := ledger.Attend(ctx, tx, run); err != nil {
+			return err
+		}
+		rows, found, err = table.Judge(ctx, tx, load, run)
+		return err
+	})
 	if err == nil {
 		err = someRows(r, rows)
 	}
 	if err != nil {
-		return err
+		return bucketload.DatabaseError("check", err)
 	}
 	return s.judge(ctx, run, load, found)
 }

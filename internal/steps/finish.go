@@ -138,7 +138,12 @@ func (s *Steps) Analyze(ctx context.Context, try ledger.Try) (err error) {
 	if err != nil || !swaps(r) {
 		return err
 	}
-	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return table.Analyze(ctx, tx, try.Run) })
+	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		if err := ledger.Attend(ctx, tx, try.Run); err != nil {
+			return err
+		}
+		return table.Analyze(ctx, tx, try.Run)
+	})
 }
 
 // Finish takes a run whose copies are done to its end: Check, Build, Analyze

@@ -114,6 +114,50 @@ func TestBlockersAreNamed(t *testing.T) {
 	b.must(<-done)
 }
 
+// TestEndedWherever: whoever has given up on a run's process ends it in whatever
+// it may have frozen: EndCopies finds it also as it judges and analyzes.
+func TestEndedWherever(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0, manyConns)
+	run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) {
+		l.Checks.SQL = []string{"SELECT FROM {staging} WHERE current_setting('idle_in_transaction_session_timeout') <> '1min'"}
+	}))
+	b.must(b.copyAll(run))
+	try := ledger.Try{Run: run}
+	_, err := b.Check(t.Context(), try)
+	b.must(err)
+	ended := func(done <-chan error) {
+		t.Helper()
+		for b.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == "0" {
+			select {
+			case err := <-done:
+				t.Fatal(err)
+			default:
+			}
+		}
+		if n, err := b.Ledger.EndCopies(t.Context(), run); n != 1 || err != nil {
+			t.Errorf("ended %d, %v", n, err)
+		}
+	}
+	leave := b.during("LOCK TABLE dataimport.r_" + run + " IN ACCESS EXCLUSIVE MODE")
+	done := make(chan error, 1)
+	go func() { done <- b.Analyze(context.WithoutCancel(t.Context()), try) }()
+	ended(done)
+	leave()
+	if err := <-done; !bucketload.IsTransient(err) {
+		t.Errorf("analyzed: %v", err)
+	}
+	b.must(b.Analyze(t.Context(), try))
+	leave = b.during("LOCK TABLE dataimport.r_" + run + " IN ACCESS EXCLUSIVE MODE")
+	swapped := b.swapping(run)
+	ended(swapped)
+	leave()
+	if err := <-swapped; !bucketload.IsTransient(err) {
+		t.Errorf("judged: %v", err)
+	}
+	b.must(<-b.swapping(run))
+}
+
 // TestAppendBehindLock: a batch that others keep from its rows fails, and says who.
 func TestAppendBehindLock(t *testing.T) {
 	t.Parallel()

@@ -33,64 +33,59 @@ func JudgeRows(load *bucketload.Load, rows int64) []Finding {
 	return nil
 }
 
-// Judge runs the load's checks on the run's staging table, in one read-only
-// transaction, and gives the rows there are and what was found. What needs a
+// Judge runs the load's checks on the run's staging table, all on one snapshot
+// where tx has one, and gives the rows there are and what was found. What needs a
 // live table is passed over where there is none.
-func Judge(ctx context.Context, q interface {
-	BeginTx(context.Context, pgx.TxOptions) (pgx.Tx, error)
-}, load *bucketload.Load, run string) (rows int64, found []Finding, err error) {
+func Judge(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string) (rows int64, found []Finding, err error) {
 	staging := bucketload.StagingTable(run)
-	err = pgx.BeginTxFunc(ctx, q, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		live, err := Exists(ctx, tx, load.Table)
+	live, err := Exists(ctx, tx, load.Table)
+	if err != nil {
+		return 0, nil, err
+	}
+	shares := slices.Sorted(maps.Keys(load.Checks.NullShare))
+	counts := make([]int64, len(shares))
+	into, list := []any{&rows}, "count(*)"
+	for i, column := range shares {
+		list += ", count(*) - count(" + quote(column) + ")"
+		into = append(into, &counts[i])
+	}
+	if err := tx.QueryRow(ctx, "SELECT "+list+" FROM "+Quote(staging)).Scan(into...); err != nil {
+		return 0, nil, bucketload.DatabaseError("check", err)
+	}
+	found = JudgeRows(load, rows)
+	if least := load.Checks.VsLive; least > 0 && live {
+		was, err := Count(ctx, tx, load.Table)
 		if err != nil {
-			return err
+			return 0, nil, err
 		}
-		shares := slices.Sorted(maps.Keys(load.Checks.NullShare))
-		counts := make([]int64, len(shares))
-		into, list := []any{&rows}, "count(*)"
-		for i, column := range shares {
-			list += ", count(*) - count(" + quote(column) + ")"
-			into = append(into, &counts[i])
+		if float64(rows)*100 < least*float64(was) {
+			found = append(found, Finding{"vs_live", fmt.Sprintf("%d rows are %s of the %d in %s, less than checks.vs_live: %s", rows, percent(rows, was), was, load.Table, percentage(least))})
 		}
-		if err := tx.QueryRow(ctx, "SELECT "+list+" FROM "+Quote(staging)).Scan(into...); err != nil {
-			return bucketload.DatabaseError("check", err)
+	}
+	for i, column := range shares {
+		if limit := load.Checks.NullShare[column]; limit.Exceeded(counts[i], rows) {
+			found = append(found, Finding{"null_share." + column, fmt.Sprintf("%d of %d rows (%s) have no %s, more than checks.null_share.%s: %s",
+				counts[i], rows, percent(counts[i], rows), column, column, limit)})
 		}
-		found = JudgeRows(load, rows)
-		if least := load.Checks.VsLive; least > 0 && live {
-			was, err := Count(ctx, tx, load.Table)
-			if err != nil {
-				return err
-			}
-			if float64(rows)*100 < least*float64(was) {
-				found = append(found, Finding{"vs_live", fmt.Sprintf("%d rows are %s of the %d in %s, less than checks.vs_live: %s", rows, percent(rows, was), was, load.Table, percentage(least))})
-			}
+	}
+	for _, columns := range load.Checks.Unique {
+		f, err := repeated(ctx, tx, staging, columns)
+		if err != nil {
+			return 0, nil, err
 		}
-		for i, column := range shares {
-			if limit := load.Checks.NullShare[column]; limit.Exceeded(counts[i], rows) {
-				found = append(found, Finding{"null_share." + column, fmt.Sprintf("%d of %d rows (%s) have no %s, more than checks.null_share.%s: %s",
-					counts[i], rows, percent(counts[i], rows), column, column, limit)})
-			}
+		found = append(found, f...)
+	}
+	for i, sql := range load.Checks.SQL {
+		if !live && strings.Contains(sql, "{table}") {
+			continue
 		}
-		for _, columns := range load.Checks.Unique {
-			f, err := repeated(ctx, tx, staging, columns)
-			if err != nil {
-				return err
-			}
-			found = append(found, f...)
+		f, err := offending(ctx, tx, load, run, i)
+		if err != nil {
+			return 0, nil, err
 		}
-		for i, sql := range load.Checks.SQL {
-			if !live && strings.Contains(sql, "{table}") {
-				continue
-			}
-			f, err := offending(ctx, tx, load, run, i)
-			if err != nil {
-				return err
-			}
-			found = append(found, f...)
-		}
-		return nil
-	})
-	return rows, found, bucketload.DatabaseError("check", err)
+		found = append(found, f...)
+	}
+	return rows, found, nil
 }
 
 // repeated finds the values that these columns together have more than once.
