@@ -52,18 +52,15 @@ finds that it comes too late.`,
 }
 
 // cancelled says what is left to do once a run is.
-func (a *app) cancelled(cmd *cobra.Command, s *steps.Steps, was *ledger.Run) error {
+func (a *app) cancelled(cmd *cobra.Command, s *steps.Steps, was *ledger.Cancelled) error {
 	if was.Conductor == ledger.StepFunctions && was.Execution != nil {
 		fmt.Fprintf(a.errs, "its execution ends with its next step, or at once: aws stepfunctions stop-execution --execution-arn %s\n", *was.Execution)
 	} else {
-		gone, err := s.Ledger.Released(cmd.Context(), *was.ID, letGo)
+		ended, err := s.Ledger.EndHold(cmd.Context(), was, letGo)
 		if err != nil {
 			return err
 		}
-		if !gone {
-			if err := s.Ledger.EndHold(cmd.Context(), *was.ID); err != nil {
-				return err
-			}
+		if ended {
 			fmt.Fprintln(a.errs, "its process has not stopped, and holds the run no more; whatever it does now comes too late")
 		}
 	}

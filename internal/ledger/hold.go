@@ -127,13 +127,40 @@ func (l *Ledger) listen(ctx context.Context, conn *pgx.Conn, run string, cancell
 	}
 }
 
+// EndCopies ends the backends that still list, copy, build, judge or swap for a
+// run whose process is dead or has given up on them, and says how many. Their
+// transactions roll back.
+func (l *Ledger) EndCopies(ctx context.Context, run string) (int, error) {
+	var n int
+	err := l.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM (`+holders(copyKey)+`) h`, run).Scan(&n)
+	return n, bucketload.DatabaseError("ledger", err)
+}
+
+// holders gives a query for the process ids of the backends that have the lock of
+// that key, of a run's id as $1.
+func holders(key string) string {
+	return `SELECT DISTINCT l.pid FROM pg_locks l, (SELECT ` + key + ` AS k) key
+		WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		  AND (l.classid::bigint << 32) | l.objid::bigint = key.k
+		  AND l.pid <> pg_backend_pid()`
+}
+
+// Cancelled is a run as it was when it was cancelled, and the backend by which a
+// process held it then.
+type Cancelled struct {
+	Run
+	pid   *int32
+	since *time.Time // that backend's start: others may get its number
+}
+
 // Cancel ends a running run, whoever conducts it: its conductor is told, the
 // calls of its steps come too late from now on, and what its copies had not
 // committed is rolled back. No redrive goes on in its execution, which the conductor
-// may still write to. Its staging stays for a redrive. It gives the run as
-// it was; an error where that has ended already.
-func (l *Ledger) Cancel(ctx context.Context, run string) (*Run, error) {
-	was, err := l.run(ctx, run)
+// may still write to. Its staging stays for a redrive. An error where it has ended
+// already.
+func (l *Ledger) Cancel(ctx context.Context, run string) (*Cancelled, error) {
+	r, err := l.run(ctx, run)
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +168,14 @@ func (l *Ledger) Cancel(ctx context.Context, run string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	was := &Cancelled{Run: *r}
 	var cancelled bool
 	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		// From the end of tx on, whoever holds the run may be one that goes on with it.
+		err := tx.QueryRow(ctx, `SELECT a.pid, a.backend_start FROM pg_stat_activity a JOIN (`+holders(holdKey)+`) h USING (pid)`, run).Scan(&was.pid, &was.since)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
 		tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET status = 'cancelled', error = $2, ended_at = clock_timestamp()
 			WHERE id = $1 AND status = 'running'`, run, cause)
 		if cancelled = err == nil && tag.RowsAffected() > 0; !cancelled {
@@ -158,27 +191,29 @@ func (l *Ledger) Cancel(ctx context.Context, run string) (*Run, error) {
 		return nil, bucketload.DatabaseError("cancel", err)
 	}
 	if !cancelled {
-		if was, err = l.run(ctx, run); err != nil {
+		if r, err = l.run(ctx, run); err != nil {
 			return nil, err
 		}
-		hint := "bucketload status " + run
-		return was, &bucketload.Error{Op: "cancel", Code: bucketload.CodeConflict, Message: fmt.Sprintf("run %s has ended as %s", run, was.Status), Hint: hint}
+		return nil, &bucketload.Error{Op: "cancel", Code: bucketload.CodeConflict, Message: fmt.Sprintf("run %s has ended as %s", run, r.Status), Hint: "bucketload status " + run}
 	}
 	return was, bucketload.DatabaseError("cancel", l.endCopies(ctx, run))
 }
 
-// Released waits until no process holds an ended run any more, and says whether
-// that came about within limit: one that is frozen lets go later, or by EndHold.
-func (l *Ledger) Released(ctx context.Context, run string, limit time.Duration) (bool, error) {
-	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", limit.Milliseconds())); err != nil {
+// EndHold waits, for up to patience, until the process that held a cancelled run
+// lets go of it, and then ends the connection by which it does: it is frozen, or
+// cut off, and finds that it comes too late when it wakes. It says whether it had
+// to. Who has taken the run since keeps it.
+func (l *Ledger) EndHold(ctx context.Context, was *Cancelled, patience time.Duration) (ended bool, err error) {
+	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", patience.Milliseconds())); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(`+holdKey+`)`, run)
+		_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(`+holdKey+`)`, was.ID)
 		return err
 	})
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "55P03" { // lock_not_available
-		return false, nil
+		err = l.pool.QueryRow(ctx, `SELECT coalesce(bool_or(pg_terminate_backend(pid)), false) FROM pg_stat_activity
+			WHERE pid = $1 AND backend_start IS NOT DISTINCT FROM $2`, was.pid, was.since).Scan(&ended)
 	}
-	return err == nil, bucketload.DatabaseError("ledger", err)
+	return ended, bucketload.DatabaseError("ledger", err)
 }

@@ -304,33 +304,6 @@ func SwapAlone(ctx context.Context, tx pgx.Tx) error {
 	return bucketload.DatabaseError("ledger", err)
 }
 
-// EndCopies ends the backends that still copy, build or swap for a run whose
-// process is dead or has given up on them, and says how many. Their transactions
-// roll back.
-func (l *Ledger) EndCopies(ctx context.Context, run string) (int, error) {
-	return l.endHolders(ctx, copyKey, run)
-}
-
-// EndHold ends the connection by which a process still holds an ended run: one
-// that is frozen, or cut off. When it wakes it finds that it comes too late.
-func (l *Ledger) EndHold(ctx context.Context, run string) error {
-	_, err := l.endHolders(ctx, holdKey, run)
-	return err
-}
-
-// endHolders ends the backends that have the run's lock of that key, and says how many.
-func (l *Ledger) endHolders(ctx context.Context, key, run string) (int, error) {
-	var n int
-	err := l.pool.QueryRow(ctx, `
-		SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM (
-			SELECT DISTINCT l.pid FROM pg_locks l, (SELECT `+key+` AS k) key
-			WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
-			  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-			  AND (l.classid::bigint << 32) | l.objid::bigint = key.k
-			  AND l.pid <> pg_backend_pid()) holders`, run).Scan(&n)
-	return n, bucketload.DatabaseError("ledger", err)
-}
-
 // Resume makes a run running again, for a redrive by the conductor that has
 // it, and gives its new try: its failed files are planned anew, its loaded ones
 // stay. Once a build step is done, nothing is planned anew. A run that the ledger has as running is dead, as the caller has made

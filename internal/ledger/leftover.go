@@ -89,22 +89,21 @@ func (l *Ledger) Leftovers(ctx context.Context, olderThan time.Duration) ([]Left
 }
 
 // Discard drops what an ended run has left, by drop: no redrive can make the run
-// running meanwhile, and no copy of it is in flight. It does nothing, and says
-// so, where the run is running (again) or being ended at this moment.
+// running meanwhile, so that no copy of it is in flight, nor can come. It does
+// nothing, and says so, where the run is running (again) or being ended at this
+// moment.
 func (l *Ledger) Discard(ctx context.Context, run string, drop func(pgx.Tx) error) (dropped bool, err error) {
 	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT true FROM bucketload.runs WHERE id = $1 AND status <> 'running' FOR UPDATE SKIP LOCKED`, run).Scan(&dropped)
+		err := tx.QueryRow(ctx, `SELECT true FROM bucketload.runs WHERE id = $1 AND status <> 'running' FOR NO KEY UPDATE SKIP LOCKED`, run).Scan(&dropped)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		// What a dead process left behind holds its lock on the table.
-		if _, err := l.EndCopies(ctx, run); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(`+copyKey+`)`, run); err != nil {
+		// What a dead process left behind holds its lock on the table. This is not
+		// waited for in tx, which others would end with the run's copies.
+		if err := l.endCopies(ctx, run); err != nil {
 			return err
 		}
 		return drop(tx)

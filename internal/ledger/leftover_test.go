@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -59,7 +60,12 @@ func testDiscard(t *testing.T, d *db) {
 		_, err := tx.Exec(t.Context(), `UPDATE bucketload.runs SET status = 'failed' WHERE id = $1`, r.id)
 		return err
 	}))
-	if dropped, err := d.Discard(t.Context(), r.id, drop); !dropped || err != nil {
+	if dropped, err := d.Discard(t.Context(), r.id, func(tx pgx.Tx) error {
+		if n, err := d.EndCopies(t.Context(), r.id); n != 0 || err != nil {
+			t.Errorf("another that ends the run's copies takes %d for one, %v", n, err)
+		}
+		return drop(tx)
+	}); !dropped || err != nil {
 		t.Error("not dropped", err)
 	}
 	if left, err := d.Leftovers(t.Context(), 0); len(left) > 0 || err != nil {
@@ -114,29 +120,37 @@ func testCancel(t *testing.T, d *db) {
 		return ctx, release
 	}
 	held, release := begin("cancelled000")
-	if _, err := d.Cancel(t.Context(), "cancelled000"); err != nil {
-		t.Fatal(err)
-	}
+	was, err := d.Cancel(t.Context(), "cancelled000")
+	d.must(err)
 	ended(held)
-	if gone, err := d.Released(t.Context(), "cancelled000", time.Millisecond); gone || err != nil {
-		t.Error("it is held, and seems not to be", err)
-	}
 	release()
-	if gone, err := d.Released(t.Context(), "cancelled000", time.Minute); !gone || err != nil {
-		t.Error("it is not held, and seems to be", err)
+	if forced, err := d.EndHold(t.Context(), was, time.Minute); forced || err != nil {
+		t.Error("it has let go, and was made to", err)
 	}
-	frozen, err := d.pool.Acquire(t.Context())
+	// holds takes a run's lock as a process does that will not hear of anything.
+	holds := func(id string) (frozen *pgx.Conn) {
+		t.Helper()
+		frozen, err := pgx.Connect(t.Context(), d.dsn)
+		d.must(err)
+		t.Cleanup(func() { _ = frozen.Close(context.WithoutCancel(t.Context())) })
+		_, err = frozen.Exec(t.Context(), `SELECT pg_advisory_lock(hashtextextended('bucketload hold ' || $1, 0))`, id)
+		d.must(err)
+		return frozen
+	}
+	_, err = d.Begin(t.Context(), "frozen000000", load, ledger.Conductor{})
 	d.must(err)
-	defer frozen.Release()
-	_, err = frozen.Exec(t.Context(), `SELECT pg_advisory_lock(hashtextextended('bucketload hold ' || $1, 0))`, "cancelled000")
+	holds("frozen000000")
+	was, err = d.Cancel(t.Context(), "frozen000000")
 	d.must(err)
-	if gone, err := d.Released(t.Context(), "cancelled000", time.Millisecond); gone || err != nil {
-		t.Error("a frozen process holds it, and it seems not to be held", err)
+	if forced, err := d.EndHold(t.Context(), was, time.Millisecond); !forced || err != nil {
+		t.Error("a frozen process holds it, and keeps it", err)
 	}
-	d.must(d.EndHold(t.Context(), "cancelled000"))
-	if gone, err := d.Released(t.Context(), "cancelled000", time.Minute); !gone || err != nil {
-		t.Error("its frozen process's hold was ended, and it seems to be held", err)
+	// Who has come since is another one.
+	next := holds("frozen000000")
+	if forced, err := d.EndHold(t.Context(), was, time.Millisecond); forced || err != nil {
+		t.Error("it is taken from one that goes on with it", err)
 	}
+	d.must(next.Ping(t.Context()))
 	want(t, d.Enter(t.Context(), ledger.Try{Run: "cancelled000"}, ledger.StateCopy), bucketload.CodeFenced, "cancelled000")
 	_, err = d.Cancel(t.Context(), "cancelled000")
 	want(t, err, bucketload.CodeConflict, "has ended as cancelled")
