@@ -81,8 +81,9 @@ dropped, whether one could go on with them or not: rows that a check has refused
 for example. What a running run uses is never touched.
 
 A run whose process died is marked failed, and what it left in flight is ended.
-What runs had no time for once their rows were in is done: foreign keys are
-validated, and loaded objects deleted where source_after_load says so.`,
+Where no runs are named, what runs had no time for once their rows were in is
+done: foreign keys are validated, and loaded objects deleted where
+source_after_load says so.`,
 		Example: `  bucketload gc --dry-run
   bucketload gc --older-than 168h
   bucketload gc 1m84vbxj5665`,
@@ -95,7 +96,7 @@ validated, and loaded objects deleted where source_after_load says so.`,
 			}
 			ctx := cmd.Context()
 			return a.reading(ctx, func(s *steps.Steps) error {
-				if !dry {
+				if !dry && len(runs) == 0 {
 					dead, err := s.Ledger.Bury(ctx)
 					for _, run := range dead {
 						fmt.Fprintf(a.errs, "the process of run %s died; to go on with it: bucketload redrive %s\n", run, run)

@@ -48,20 +48,28 @@ const collectPatience = 2 * time.Second
 // where olderThan is not 0, of all that ended so long ago by the server's clock;
 // with dry it only says which. It gives all that ended runs have left. What is in
 // use is never touched. What a crash has left of published runs is done: foreign
-// keys are validated, and objects deleted. Where runs are given, it drops what
-// these have left, and gives that; it is CodeConflict where one of them is running.
+// keys are validated, and objects deleted.
+//
+// Where runs are given, it drops what these have left, and gives that, and
+// nothing else is done; it is CodeConflict where one of them is running.
 func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool, runs ...string) ([]ledger.Leftover, error) {
 	for _, run := range runs {
 		r, err := s.Ledger.Run(ctx, run)
 		if err != nil {
 			return nil, err
 		}
-		if r.Status == bucketload.StatusRunning {
+		running := r.Status == bucketload.StatusRunning
+		if !dry {
+			if running, err = s.Ledger.Dead(ctx, run); err != nil {
+				return nil, during("gc", err)
+			}
+		}
+		if running {
 			return nil, &bucketload.Error{Op: "gc", Code: bucketload.CodeConflict, Message: fmt.Sprintf("run %s is running", run),
 				Hint: "stop it before: bucketload cancel " + run}
 		}
 	}
-	if !dry {
+	if !dry && len(runs) == 0 {
 		s.validate(ctx, bucketload.TableName{}, collectPatience)
 		s.deleteSources(ctx, bucketload.TableName{})
 	}

@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +30,8 @@ func (s *Steps) deleteSources(ctx context.Context, name bucketload.TableName) {
 	}
 	runs, err := s.Ledger.Deleting(ctx, name)
 	for _, run := range runs {
-		if err == nil {
-			err = s.deleteSourcesOf(ctx, run)
+		if ctx.Err() == nil {
+			err = errors.Join(err, s.deleteSourcesOf(ctx, run))
 		}
 	}
 	if err != nil {
