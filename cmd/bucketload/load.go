@@ -156,7 +156,7 @@ func (a *app) load(ctx context.Context, loads []*bucketload.Load, file *config.F
 			a.result(ctx, s, notStarted(load, err), err)
 			continue
 		}
-		load.From = source.Absolute(load.From)
+		source.Absolute(load)
 		run := a.one(ctx, s, load.Table.String(), func() (*bucketload.Run, error) { return conduct.Load(ctx, s, load) })
 		if load.LimitFiles > 0 && run != nil && run.Rows.Loaded > 0 {
 			fmt.Fprintf(a.errs, "trial: nothing was swapped; until the next load the rows are in %s\n", bucketload.StagingTable(*run.ID))

@@ -161,15 +161,23 @@ func TestAbsolute(t *testing.T) {
 	home := t.TempDir()
 	write(t, home, "data", "a.csv")
 	t.Chdir(home)
-	from := Absolute([]string{"data", "data/", "./data/*.csv", "../*/data/a.csv", "/x", "s3://b/", "file:///y"})
+	load := &bucketload.Load{From: []string{"data", "data/", "./data/*.csv", "../*/data/a.csv", "/x", "s3://b/", "file:///y"},
+		Exclude: []string{"./data/a.csv", "./data", "../*/data/*.csv", "data/a.csv", "a.csv", "/x", "s3://b/"}}
+	named := *load
+	Absolute(load)
 	t.Chdir("/")
-	for _, uri := range from[:4] {
+	for _, uri := range load.From[:4] {
 		if got := list(t, New(bucketload.S3{}), []string{uri}, nil); len(got) != 1 || got[0].URI != "file://"+home+"/data/a.csv" {
 			t.Errorf("%s: %+v", uri, got)
 		}
 	}
-	if want := []string{"/x", "s3://b/", "file:///y"}; !slices.Equal(from[4:], want) {
-		t.Errorf("got %q, want %q", from[4:], want)
+	for _, exclude := range load.Exclude[:3] {
+		if got := list(t, New(bucketload.S3{}), load.From[:1], []string{exclude}); len(got) != 0 {
+			t.Errorf("%s leaves %+v", exclude, got)
+		}
+	}
+	if !slices.Equal(load.From[4:], named.From[4:]) || !slices.Equal(load.Exclude[3:], named.Exclude[3:]) {
+		t.Errorf("got %q and %q", load.From[4:], load.Exclude[3:])
 	}
 }
 

@@ -81,21 +81,30 @@ func Paths(from []string) (paths []string) {
 	return paths
 }
 
-// Absolute makes relative paths absolute, so that they name the same files
-// wherever a run is gone on with. They stay as they are below a working
+// Absolute makes what a load names by relative paths absolute, so that it names
+// the same files wherever a run is gone on with. It stays as it is below a working
 // directory whose name would be read as a glob.
-func Absolute(from []string) []string {
+func Absolute(load *bucketload.Load) {
 	dir, err := os.Getwd()
 	if err != nil || strings.ContainsAny(dir, wildcards+`\`) {
-		return from
+		return
 	}
-	from = slices.Clone(from)
-	for i, uri := range from {
+	load.From, load.Exclude = slices.Clone(load.From), slices.Clone(load.Exclude)
+	for i, uri := range load.From {
 		if uri != "" && !strings.Contains(uri, "://") && !filepath.IsAbs(uri) {
-			from[i] = below(dir) + uri
+			load.From[i] = below(dir) + uri
 		}
 	}
-	return from
+	for i, text := range load.Exclude {
+		if relative(text) && !strings.Contains(text, "://") {
+			load.Exclude[i] = fileRoot + below(dir) + text // as a path it would match whole names only
+		}
+	}
+}
+
+// relative says whether an exclude is a path from the working directory.
+func relative(exclude string) bool {
+	return strings.HasPrefix(exclude, "./") || strings.HasPrefix(exclude, "../")
 }
 
 // parsePath makes a path absolute; only what the user wrote can be a glob, not
@@ -210,7 +219,7 @@ func (e *excluder) add(text string) error {
 	switch {
 	case text == "":
 		return usage("", "an exclude is empty", "write a glob, for example --exclude '*.txt'")
-	case strings.Contains(text, "://"), strings.HasPrefix(text, "./"), strings.HasPrefix(text, "../"):
+	case strings.Contains(text, "://"), relative(text):
 		p, err := parsePattern(text)
 		if err != nil {
 			return err
