@@ -22,7 +22,7 @@ type disk struct {
 	from []pattern // what the files were listed by; none: anything
 
 	mu    sync.Mutex
-	roots map[string]*os.Root // by base; each is closed once nothing holds it
+	roots map[string]*os.Root // by base, as last listed; they stay open as long as the store is there
 }
 
 // root gives the directory with that name as it was last listed.

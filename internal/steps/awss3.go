@@ -49,7 +49,7 @@ func (b *batchCopy) imports(ctx context.Context, target bucketload.TableName, fi
 			forceNull = append(forceNull, c.Name)
 		}
 	}
-	i := &importer{batchCopy: b, store: b.steps.store(b.def.load), target: target, options: table.ImportOptions(b.def.layout.CSV, forceNull)}
+	i := &importer{batchCopy: b, store: b.def.store, target: target, options: table.ImportOptions(b.def.layout.CSV, forceNull)}
 	receipts := make([]ledger.Receipt, len(files))
 	for n, entry := range files {
 		receipts[n].No = entry.No

@@ -191,7 +191,7 @@ func (s *Steps) openPart(ctx context.Context, d *definition, r *reader, report f
 		csv, err = decode.NewCSV(r.object, d.layout.CSV)
 	} else {
 		var head *decode.CSV
-		if head, r.names, err = openHead(ctx, s.store(d.load), r.entry.Object, d.layout.CSV, d.load, d.layout.Columns); err == nil {
+		if head, r.names, err = openHead(ctx, d.store, r.entry.Object, d.layout.CSV, d.load, d.layout.Columns); err == nil {
 			csv, err = head.Part(r.object, part.Start)
 		}
 	}
@@ -269,7 +269,7 @@ func unread(e *bucketload.Error) bool {
 
 // readPart reads a part to its end for how many lines it has.
 func (s *Steps) readPart(ctx context.Context, d *definition, entry bucketload.Entry) (lines int64, failed *bucketload.Error) {
-	r, err := s.openFile(ctx, d, s.store(d.load), entry, func(int) {})
+	r, err := s.openFile(ctx, d, d.store, entry, func(int) {})
 	if err != nil {
 		return 0, bucketload.AsError(err)
 	}

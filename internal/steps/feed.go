@@ -68,7 +68,7 @@ func newFeed(ctx context.Context, b *batchCopy, enc *pgcopy.Encoder, files []buc
 			}
 		}
 	}
-	f.ahead = b.steps.store(b.def.load).Ahead(f.ctx, ranges)
+	f.ahead = b.def.store.Ahead(f.ctx, ranges)
 	f.opener = b.steps.opener(b.def, f.ahead, b.watch)
 	f.opener.takes = enc.Takes
 	return f

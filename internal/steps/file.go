@@ -309,7 +309,7 @@ func (s *Steps) blame(ctx context.Context, d *definition, entry bucketload.Entry
 	if row == 0 {
 		return e
 	}
-	r, err := s.openFile(ctx, d, s.store(d.load), entry, func(int) {})
+	r, err := s.openFile(ctx, d, d.store, entry, func(int) {})
 	if err != nil {
 		return e
 	}

@@ -42,7 +42,7 @@ func (o *opener) openParquet(ctx context.Context, r *reader) (*arrangement, erro
 		r.rows = nothing{}
 		return nil, io.EOF
 	}
-	file, err := decode.NewParquet(ranged{ctx, o.store(o.def.load), r.entry.Object, o.report}, r.entry.Size)
+	file, err := decode.NewParquet(ranged{ctx, o.def.store, r.entry.Object, o.report}, r.entry.Size)
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,8 @@ type storeKey struct {
 	paths string // on disk
 }
 
-// store gives the store for a load's S3 settings and paths, made once.
+// store gives the store for a load's S3 settings and paths, made once. It reads
+// all paths to find it, so batches and files take that of their definition.
 func (s *Steps) store(load *bucketload.Load) *source.Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,6 +84,7 @@ type definition struct {
 	load    *bucketload.Load
 	layout  *Layout
 	staging bool
+	store   *source.Store // of the load
 }
 
 // target is the table that the run's copies write to.
@@ -105,7 +107,7 @@ func (s *Steps) definition(ctx context.Context, run string) (*definition, error)
 	if err != nil {
 		return nil, err
 	}
-	d = &definition{run: run, load: r.Load, layout: new(Layout), staging: r.Staging}
+	d = &definition{run: run, load: r.Load, layout: new(Layout), staging: r.Staging, store: s.store(r.Load)}
 	prepared, err := s.Ledger.Columns(ctx, run, d.layout)
 	if err != nil {
 		return nil, err

@@ -163,7 +163,7 @@ func (v *verifier) count(ctx context.Context, d *definition, files []ledger.Load
 			ranges = append(ranges, source.Whole(f.Object))
 		}
 	}
-	ahead := v.store(d.load).Ahead(ctx, ranges)
+	ahead := d.store.Ahead(ctx, ranges)
 	defer func() { _ = ahead.Close() }()
 	o := v.opener(d, ahead, func(n int) { v.Progress.Bytes.Add(int64(n)) })
 	for i, f := range files {
