@@ -232,6 +232,7 @@ func (p *Parquet) Next() (row []bucketload.Field, err error) {
 	p.left--
 	p.begun++
 	p.line++
+	p.budget.entries = 0
 	p.arena, p.fields = p.arena[:0], p.fields[:0]
 	for i, c := range p.columns {
 		if c.given < len(c.ready) { // as next has it
@@ -283,7 +284,7 @@ func (p *Parquet) pass(at int, err error) error {
 		}
 		for _, l := range c.leaves {
 			if err := l.passRow(p.begun); err != nil {
-				return err
+				return c.place(err)
 			}
 		}
 	}

@@ -35,8 +35,11 @@ const (
 // all that a row group has of a column.
 const pqMaxHeld = 512 << 20
 
-// pqBudget counts what a file holds.
-type pqBudget struct{ used int }
+// pqBudget counts what a file holds, and what a row costs.
+type pqBudget struct {
+	used    int // bytes
+	entries int // decoded since the row began
+}
 
 // charge counts n bytes more, unless that is too much.
 func (m *pqBudget) charge(n int) error {
@@ -44,6 +47,15 @@ func (m *pqBudget) charge(n int) error {
 		return pqTooLarge("pages and metadata")
 	}
 	m.used += n
+	return nil
+}
+
+// decode counts n entries that a row needs. A few bytes may stand for any number
+// of them.
+func (m *pqBudget) decode(n int) error {
+	if m.entries += n; m.entries > pqMaxEntries {
+		return errPqEntries
+	}
 	return nil
 }
 

@@ -23,6 +23,11 @@ func pqDamaged(format string, args ...any) error {
 var errPqSchema = &bucketload.Error{Code: bucketload.CodeLimit, Message: fmt.Sprintf("the Parquet file has a schema of more than %d elements", pqMaxSchema),
 	Hint: "write it again with fewer columns, or leave it out with --exclude"}
 
+// errPqEntries is of a row that goes on where its text would have been too long
+// long since. Where the next one begins is not looked for.
+var errPqEntries = &bucketload.Error{Code: bucketload.CodeLimit, Message: fmt.Sprintf("a row of the Parquet file has more than %d values", pqMaxEntries),
+	Hint: "leave the column out: name those that you want in columns; or leave the file out with --exclude"}
+
 // pqMetadata is of a footer or a page's header that cannot be read.
 func pqMetadata(err error) error {
 	if _, ok := errors.AsType[*bucketload.Error](err); ok {

@@ -169,6 +169,9 @@ func (l *pqLeaf) more() (bool, error) {
 func (l *pqLeaf) fill() error {
 	l.n, l.i, l.v = min(l.paged, pqBatch), 0, 0
 	l.paged -= l.n
+	if err := l.budget.decode(l.n); err != nil {
+		return err
+	}
 	values := l.n
 	if l.reps != nil {
 		if err := l.repeats.fill(l.reps[:l.n]); err != nil {

@@ -13,6 +13,10 @@ import (
 // up to 1 GB.
 const pqMaxRow = 256 << 20
 
+// pqMaxEntries bounds what is decoded for one row: in a list, what takes least of
+// its text is a digit and a comma.
+const pqMaxEntries = pqMaxRow / 2
+
 // errPqRow is of a row that is longer than pqMaxRow.
 var errPqRow = &bucketload.Error{Code: bucketload.CodeTooLong, Message: fmt.Sprintf("the row is longer than %d MiB", pqMaxRow>>20),
 	Hint: "leave the longest column out: name those that you want in columns"}

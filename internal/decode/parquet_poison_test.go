@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"strings"
 	"testing"
 	"unsafe"
@@ -98,6 +99,66 @@ func TestParquetFooterIsBounded(t *testing.T) {
 		f, th, budget = pqFooter{}, thrift{data: test.footer}, pqBudget{}
 		if f.read(&th, &budget); th.err != nil {
 			t.Errorf("%s: %v", name, th.err)
+		}
+	}
+}
+
+// pqPageOf is a page of the first version with n entries, whose levels are these
+// runs, and no values.
+func pqPageOf(n uint64, repeats, defines []byte) []byte {
+	var levels []byte
+	for _, runs := range [][]byte{repeats, defines} {
+		levels = append(binary.LittleEndian.AppendUint32(levels, uint32(len(runs))), runs...)
+	}
+	zigzag := func(b []byte, n uint64) []byte { return binary.AppendUvarint(append(b, 0x15), n<<1) } // the next field, an i32
+	head := zigzag(zigzag(zigzag(nil, pqDataPage), uint64(len(levels))), uint64(len(levels)))
+	head = zigzag(append(head, 0x2c), n) // field 5, a struct
+	head = zigzag(zigzag(zigzag(head, pqPlain), pqRLE), pqRLE)
+	return append(append(head, 0, 0), levels...)
+}
+
+// Behind a row that cannot be made the next one is looked for, but not for hours:
+// a page of 40 bytes may have two thousand million entries of the same row.
+func TestParquetRowOfEndlessEntries(t *testing.T) {
+	node := parquet.Group{"d": parquet.Decimal(0, 9, parquet.ByteArrayType), "v": parquet.Repeated(parquet.Leaf(parquet.Int32Type))}
+	big := parquet.ByteArrayValue(bytes.Repeat([]byte{1}, pqMaxDecimal+1))
+	data := parquetRows(t, node, []parquet.Row{{big.Level(0, 0, 0), parquet.Int32Value(1).Level(0, 1, 1)}})
+	p := openParquet(t, data)
+
+	const pages, entries = 4, math.MaxInt32
+	repeated := func(n uint64, level byte) []byte { return append(binary.AppendUvarint(nil, n<<1), level) }
+	first := append(repeated(1, 0), repeated(entries-1, 1)...)
+	start := len(data)
+	for i := range pages {
+		repeats := repeated(entries, 1)
+		if i == 0 {
+			repeats = first
+		}
+		data = append(data, pqPageOf(entries, repeats, repeated(entries, 0))...)
+	}
+	chunk := &p.footer.groups[0].chunks[1]
+	*chunk = pqChunk{physical: pqInt32, values: pages * entries, start: int64(start), size: int64(len(data) - start)}
+	p.r, p.limit = bytes.NewReader(data), int64(len(data))
+	if err := p.Select([]ParquetField{{Path: "v.d"}, {Path: "v.v"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.nextGroup(); err != nil {
+		t.Fatal(err)
+	}
+	p.begun, p.budget.entries = 1, pqMaxEntries-100*pqBatch // what comes before them takes a second
+	err := p.pass(0, errPqRow)
+	wantCode(t, err, bucketload.CodeLimit, "more than 134217728 values")
+	if e := bucketload.AsError(err); e.Column != "v.v" || ofRow(err) {
+		t.Error(err)
+	}
+	if l := p.columns[1].leaves[0]; l.left != (pages-1)*entries {
+		t.Errorf("%d entries are left", l.left)
+	}
+	p = openParquet(t, parquetFile(t, nestedRows()))
+	for range nestedRows() { // each begins anew
+		p.budget.entries = pqMaxEntries
+		if _, err := p.Next(); err != nil {
+			t.Error(err)
 		}
 	}
 }
