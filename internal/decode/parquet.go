@@ -51,6 +51,7 @@ type Parquet struct {
 	budget pqBudget
 	codecs *pqCodecs
 	ahead  []byte // the chunks of a small row group
+	spare  []byte // a page, as it is stored
 
 	columns []*pqColumn
 	leaves  []*pqLeaf // of the columns
@@ -200,7 +201,7 @@ func (p *Parquet) column(i int, path string, n *pqNode, target string) error {
 		}
 		l := newPqLeaf(p.nodes[k], k, &p.budget, p.codecs)
 		l.always = p.footer.compressedAnyway()
-		l.window = pqWindow{r: p.r, budget: &p.budget, limit: p.limit}
+		l.window = pqWindow{r: p.r, budget: &p.budget, spare: &p.spare, limit: p.limit}
 		c.leaves = append(c.leaves, l)
 	}
 	p.columns[i] = c
@@ -387,6 +388,6 @@ func (p *Parquet) Close() error {
 		p.codecs.src.Reset(nil)
 		pqCodecPool.Put(p.codecs)
 	}
-	p.codecs, p.columns, p.leaves, p.ahead, p.err = nil, nil, nil, nil, io.ErrClosedPipe
+	p.codecs, p.columns, p.leaves, p.ahead, p.spare, p.err = nil, nil, nil, nil, nil, io.ErrClosedPipe
 	return nil
 }

@@ -47,7 +47,6 @@ type pqLeaf struct {
 	places   byteStreams
 
 	dictionary pqValues
-	dictPlain  []byte
 	has        bool // there is a dictionary in this chunk
 
 	// The batch: entry i of n has a value, number v of its values, if its

@@ -14,7 +14,11 @@ func (l *pqLeaf) page() error {
 		if err != nil {
 			return err
 		}
-		stored, err := l.window.take(h.stored)
+		take := l.window.take
+		if h.kind != pqDataPageV2 && l.codec != pqUncompressed { // nothing of it is used as it is stored
+			take = l.window.once
+		}
+		stored, err := take(h.stored)
 		if err != nil {
 			return err
 		}
@@ -108,16 +112,25 @@ func (l *pqLeaf) readDictionary(h pqPage, stored []byte) error {
 	if h.encoding != pqPlain && h.encoding != pqPlainDictionary {
 		return pqUnknownEncoding(h.encoding)
 	}
+	// Numbers are taken out of it; of byte arrays the page is kept.
+	data := stored
+	keep := &l.plain
+	if l.wide() {
+		keep = &l.dictionary.data
+	}
 	var err error
 	if l.codec != pqUncompressed {
-		l.dictPlain, err = l.plainly(l.dictPlain, stored, h.plain)
-	} else if l.dictPlain, err = l.budget.resize(l.dictPlain, len(stored)); err == nil {
-		copy(l.dictPlain, stored) // the window moves on
+		*keep, err = l.plainly(*keep, stored, h.plain)
+		data = *keep
+	} else if l.wide() {
+		if *keep, err = l.budget.resize(*keep, len(stored)); err == nil {
+			copy(*keep, stored) // the window moves on
+			data = *keep
+		}
 	}
 	if err != nil {
 		return err
 	}
-	data := l.dictPlain
 	size := 4 // a byte array has its length before it
 	if l.physical != pqByteArray {
 		size = l.size()
@@ -127,7 +140,6 @@ func (l *pqLeaf) readDictionary(h pqPage, stored []byte) error {
 	}
 	n := int(h.values)
 	d := &l.dictionary
-	d.data = data
 	if l.wide() {
 		d.spans, err = sized(l.budget, d.spans, n)
 	} else {

@@ -8,8 +8,10 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
@@ -333,10 +335,54 @@ func TestParquetWindows(t *testing.T) {
 	if got := pqShown(t, p); len(got) != 20_000 || got[9] != flatRows(10)[9].shown() {
 		t.Error(len(got), got[9])
 	}
-	batches := 8 * (pqBatchSize + pqBatch*64) // with their fields
-	if p.budget.used > 2*(p.readAhead+8*(4096+4096))+batches {
-		t.Errorf("%d bytes are held of a file of %d", p.budget.used, len(data))
+	if held := p.budget.used - pqBatchesHeld(p); held > 2*(p.readAhead+8*(4096+4096)) {
+		t.Errorf("%d bytes are held of a file of %d", held, len(data))
 	}
+}
+
+// Of a column that is read through its window a page and a dictionary are held,
+// and nothing that only led to them.
+func TestParquetHoldsPagesOnce(t *testing.T) {
+	type wide struct {
+		A float64 `parquet:"a,dict"`
+		B int64   `parquet:"b,dict"`
+		C float64 `parquet:"c"`
+		D int64   `parquet:"d"`
+	}
+	const distinct, page = 128 << 10, 1 << 20 // 1 MiB of both
+	rows := make([]wide, distinct)
+	for i := range rows {
+		n := int64(uint64(i) * 0x9e3779b97f4a7c15 >> 12) // that no codec makes much shorter
+		rows[i] = wide{A: float64(n), B: n, C: float64(n), D: n}
+	}
+	for _, codec := range []compress.Codec{&parquet.Uncompressed, &parquet.Snappy, &parquet.Zstd} {
+		p := openParquet(t, parquetFile(t, rows, parquet.Compression(codec), parquet.PageBufferSize(page), parquet.DataPageVersion(1)))
+		p.readAhead = 64 << 10
+		for i := range rows {
+			row, err := p.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, _ := strconv.ParseFloat(string(row[0].Bytes), 64)
+			d, _ := strconv.ParseInt(string(row[3].Bytes), 10, 64)
+			if a != rows[i].A || d != rows[i].D {
+				t.Fatalf("row %d: %s", i, p.Raw())
+			}
+		}
+		most := 2*2*page + 2*page + page // the first two columns, the others, and one for all
+		if held := p.budget.used - pqBatchesHeld(p); held > most*9/8+4*p.readAhead {
+			t.Errorf("%s: %d bytes are held", codec, held)
+		}
+	}
+}
+
+// pqBatchesHeld is what the batches of all columns take, with the fields made of
+// them.
+func pqBatchesHeld(p *Parquet) (n int) {
+	for _, c := range p.columns {
+		n += len(c.leaves)*pqBatchSize + cap(c.ready)*int(unsafe.Sizeof(bucketload.Field{})) + cap(c.arena)
+	}
+	return n
 }
 
 func TestParquetNoGarbage(t *testing.T) {

@@ -10,10 +10,11 @@ import (
 type pqWindow struct {
 	r      io.ReaderAt
 	budget *pqBudget
-	ahead  int64  // how much is read at once
-	limit  int64  // where the file's data ends
-	buf    []byte // begins at off
-	own    []byte // what buf is in, unless others read through it too
+	spare  *[]byte // what the windows of all leaves read long pages into
+	ahead  int64   // how much is read at once
+	limit  int64   // where the file's data ends
+	buf    []byte  // begins at off
+	own    []byte  // what buf is in, unless others read through it too
 	off    int64
 	pos    int
 	end    int64 // of the chunk, as far as the footer can be believed
@@ -39,20 +40,29 @@ func (w *pqWindow) peek(n int64) ([]byte, error) {
 	if want > pqMaxHeld {
 		return nil, pqTooLarge("a page")
 	}
-	grown, err := w.budget.resize(w.own[:0], int(want))
-	if err != nil {
-		return nil, err
-	}
-	had := copy(grown, have) // which may be in grown itself
-	w.own = grown
-	if n, err := w.r.ReadAt(w.own[had:], start+int64(had)); n < len(w.own)-had {
-		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = pqDamaged("the file is cut off")
-		}
+	if err := w.read(&w.own, int(want)); err != nil {
 		return nil, err
 	}
 	w.buf, w.off, w.pos = w.own, start, 0
 	return w.buf, nil
+}
+
+// read fills dst with n bytes, the first of them those that there are.
+func (w *pqWindow) read(dst *[]byte, n int) error {
+	have, start := w.buf[w.pos:], w.off+int64(w.pos)
+	grown, err := w.budget.resize((*dst)[:0], n)
+	if err != nil {
+		return err
+	}
+	had := copy(grown, have) // which may be in grown itself
+	*dst = grown
+	if n, err := w.r.ReadAt(grown[had:], start+int64(had)); n < len(grown)-had {
+		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = pqDamaged("the file is cut off")
+		}
+		return err
+	}
+	return nil
 }
 
 // take gives the next n bytes.
@@ -66,6 +76,19 @@ func (w *pqWindow) take(n int64) ([]byte, error) {
 	}
 	w.pos += int(n)
 	return have[:n:n], nil
+}
+
+// once gives the next n bytes, which are valid until the next call for any leaf.
+func (w *pqWindow) once(n int64) ([]byte, error) {
+	start := w.off + int64(w.pos)
+	if n <= max(w.ahead, int64(len(w.buf)-w.pos)) || n > w.limit-start || n > pqMaxHeld {
+		return w.take(n)
+	}
+	if err := w.read(w.spare, int(n)); err != nil {
+		return nil, err
+	}
+	w.buf, w.off, w.pos = nil, start+n, 0
+	return *w.spare, nil
 }
 
 // header reads the header of the next page, which is of no known length: there
