@@ -86,6 +86,10 @@ func NewParquet(r io.ReaderAt, size int64) (_ *Parquet, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.budget.charge(len(tail)); err != nil {
+		return nil, err
+	}
+	defer p.budget.release(len(tail))
 	t := thrift{data: tail}
 	p.footer.read(&t, &p.budget)
 	if t.err != nil {
@@ -129,7 +133,7 @@ func (p *Parquet) tail(size int64) ([]byte, error) {
 	case length > size-end-4:
 		return nil, pqDamaged("the footer is longer than the file")
 	case length > pqMaxHeld:
-		return nil, pqTooLarge("the footer")
+		return nil, pqTooLarge("a footer")
 	}
 	p.limit = size - end - length
 	if over := length + end - int64(len(tail)); over > 0 {
@@ -235,16 +239,19 @@ func (p *Parquet) Next() (row []bucketload.Field, err error) {
 	p.line++
 	p.budget.entries = 0
 	p.arena, p.fields = p.arena[:0], p.fields[:0]
+	size := 0
 	for i, c := range p.columns {
-		if c.given < len(c.ready) { // as next has it
-			p.fields = append(p.fields, c.ready[c.given])
-			c.given++
-			continue
-		}
 		var f bucketload.Field
-		if c.flat {
+		switch {
+		case c.given < len(c.ready): // as next has it
+			f = c.ready[c.given]
+			c.given++
+		case c.flat:
 			f, err = c.next()
-		} else if f, p.arena, err = c.field(p.arena); err == nil && len(p.arena) > pqMaxRow {
+		default:
+			f, p.arena, err = c.field(p.arena)
+		}
+		if size += len(f.Bytes); size > pqMaxRow && err == nil {
 			err = errPqRow
 		}
 		if err != nil {
@@ -268,14 +275,15 @@ func ofRow(err error) bool {
 	return ok && (e.Code == bucketload.CodeValue || e.Code == bucketload.CodeTooLong)
 }
 
-// pass goes on behind a row that has an error of its own, in column number at.
+// pass goes on behind a row that has an error of its own, in column number at. A
+// flat column has been read where it has one.
 func (p *Parquet) pass(at int, err error) error {
 	if !ofRow(err) {
 		return err
 	}
 	for i, c := range p.columns {
 		if c.flat {
-			if i < at {
+			if i <= at {
 				continue
 			}
 			if _, err := c.next(); err != nil {

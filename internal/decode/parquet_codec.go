@@ -50,6 +50,9 @@ func (m *pqBudget) charge(n int) error {
 	return nil
 }
 
+// release takes back what was charged and is not held any more.
+func (m *pqBudget) release(n int) { m.used -= n }
+
 // decode counts n entries that a row needs. A few bytes may stand for any number
 // of them.
 func (m *pqBudget) decode(n int) error {
@@ -83,6 +86,18 @@ func sized[T any](m *pqBudget, s []T, n int) ([]T, error) {
 		return s, err
 	}
 	return make([]T, n), nil
+}
+
+// push appends an element, whatever it is, and counts what the slice takes.
+func push[T any](m *pqBudget, s []T, one T) ([]T, error) {
+	if len(s) == cap(s) {
+		room := cap(s) + cap(s)/4 + 4
+		if err := m.charge((room - cap(s)) * int(unsafe.Sizeof(one))); err != nil {
+			return s, err
+		}
+		s = append(make([]T, 0, room), s...)
+	}
+	return append(s, one), nil
 }
 
 // pqCodecs are decompressors that are used for one page after the other.

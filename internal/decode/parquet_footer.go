@@ -106,7 +106,8 @@ func (m *pqFooter) compressedAnyway() bool {
 // of the footer.
 const pqMaxSchema = 100_000
 
-// read counts in budget what row groups take.
+// read counts in budget what is held of the footer, with the tree that schemaTree
+// makes of the schema.
 func (m *pqFooter) read(t *thrift, budget *pqBudget) {
 	for f := range t.fields {
 		switch f.id {
@@ -116,14 +117,19 @@ func (m *pqFooter) read(t *thrift, budget *pqBudget) {
 					t.fail(errPqSchema)
 					break
 				}
-				m.schema = append(m.schema, readElement(t, f))
+				e := readElement(t, f)
+				t.fail(budget.charge(len(e.name) + int(unsafe.Sizeof(pqNode{}))))
+				var err error
+				m.schema, err = push(budget, m.schema, e)
+				t.fail(err)
 			}
 		case 3:
 			m.rows = t.count(f)
 		case 4:
 			for f := range t.list(f) {
-				t.fail(budget.charge(int(unsafe.Sizeof(pqRowGroup{}))))
-				m.groups = append(m.groups, readRowGroup(t, f, budget))
+				var err error
+				m.groups, err = push(budget, m.groups, readRowGroup(t, f, budget))
+				t.fail(err)
 			}
 		case 6:
 			m.writer = t.string(f)
@@ -261,8 +267,9 @@ func readRowGroup(t *thrift, f thriftField, budget *pqBudget) (g pqRowGroup) {
 		switch f.id {
 		case 1:
 			for f := range t.list(f) {
-				t.fail(budget.charge(int(unsafe.Sizeof(pqChunk{}))))
-				g.chunks = append(g.chunks, readChunk(t, f))
+				var err error
+				g.chunks, err = push(budget, g.chunks, readChunk(t, f))
+				t.fail(err)
 			}
 		case 3:
 			g.rows = t.count(f)

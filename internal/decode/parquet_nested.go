@@ -212,6 +212,9 @@ func (c *pqColumn) json(dst []byte, s *pqShape, rep uint8) ([]byte, error) {
 	switch s.form {
 	case pqScalar:
 		n, b, err := l.take(rep)
+		if err == nil && len(dst)+len(b) > pqMaxRow {
+			err = errPqRow
+		}
 		if err != nil {
 			return dst, err
 		}
@@ -309,6 +312,9 @@ func (c *pqColumn) literal(dst []byte) ([]byte, error) {
 			return append(dst, "NULL"...), l.pass(rep)
 		}
 		n, b, err := l.take(rep)
+		if err == nil && len(dst)+len(b) > pqMaxRow {
+			err = errPqRow
+		}
 		if err != nil {
 			return dst, err
 		}
@@ -327,11 +333,14 @@ func (c *pqColumn) literal(dst []byte) ([]byte, error) {
 	return append(dst, '}'), err
 }
 
-// appendElement appends a string in quotes.
+// appendElement appends a string in quotes. It stops where the row is too long.
 func appendElement(dst, b []byte) []byte {
 	dst = append(dst, '"')
 	for _, c := range b {
 		if c == '"' || c == '\\' {
+			if len(dst) > pqMaxRow {
+				break
+			}
 			dst = append(dst, '\\')
 		}
 		dst = append(dst, c)

@@ -3,7 +3,9 @@ package decode
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -84,21 +86,130 @@ func TestParquetFooterIsBounded(t *testing.T) {
 	groups := append(binary.AppendUvarint([]byte{0x49, 0xfc}, 1000), make([]byte, 1001)...)
 	chunks := binary.AppendUvarint([]byte{0x49, 0x1c, 0x19, 0xfc}, 1000)
 	chunks = append(append(chunks, bytes.Repeat([]byte{0x3c, 0, 0}, 1000)...), 0, 0)
-	for name, test := range map[string]struct {
-		footer []byte
-		size   uintptr
-	}{"groups": {groups, 1000 * unsafe.Sizeof(pqRowGroup{})}, "chunks": {chunks, 1000 * unsafe.Sizeof(pqChunk{})}} {
-		budget := pqBudget{used: pqMaxHeld - int(test.size) + 1}
-		f, th := pqFooter{}, thrift{data: test.footer}
-		f.read(&th, &budget)
-		if th.err == nil {
+	for name, footer := range map[string][]byte{"schema": append(slices.Clone(schema[:1]), append([]byte{0xec}, make([]byte, 15)...)...), "groups": groups, "chunks": chunks} {
+		f, th, budget := pqFooter{}, thrift{data: footer}, pqBudget{}
+		if f.read(&th, &budget); th.err != nil {
+			t.Errorf("%s: %v", name, th.err)
+		}
+		held := cap(f.schema)*int(unsafe.Sizeof(pqElement{})) + len(f.schema)*int(unsafe.Sizeof(pqNode{})) + cap(f.groups)*int(unsafe.Sizeof(pqRowGroup{}))
+		for _, g := range f.groups {
+			held += cap(g.chunks) * int(unsafe.Sizeof(pqChunk{}))
+		}
+		if budget.used != held {
+			t.Errorf("%s: %d bytes are counted of %d", name, budget.used, held)
+		}
+		f, th, budget = pqFooter{}, thrift{data: footer}, pqBudget{used: pqMaxHeld - held + 1}
+		if f.read(&th, &budget); th.err == nil {
 			t.Errorf("%s are not counted", name)
 			continue
 		}
 		wantCode(t, th.err, bucketload.CodeLimit, "512 MiB")
-		f, th, budget = pqFooter{}, thrift{data: test.footer}, pqBudget{}
-		if f.read(&th, &budget); th.err != nil {
-			t.Errorf("%s: %v", name, th.err)
+	}
+}
+
+// hollow is a file of which nothing is written but its footer's beginning and its
+// end.
+type hollow struct {
+	size, begins int64
+	footer       []byte
+}
+
+func (h hollow) ReadAt(b []byte, off int64) (int, error) {
+	if off == h.begins {
+		copy(b, h.footer)
+	}
+	if off+int64(len(b)) == h.size {
+		copy(b[len(b)-8:], append(binary.LittleEndian.AppendUint32(nil, uint32(h.size-h.begins-8)), "PAR1"...))
+	}
+	return len(b), nil
+}
+
+// What is made of a footer counts beside the footer, which is given up once it
+// has been read.
+func TestParquetFooterIsHeldOnce(t *testing.T) {
+	groups := append(binary.AppendUvarint([]byte{0x49, 0xfc}, 1000), make([]byte, 1001)...)
+	file := hollow{size: 4 + pqMaxHeld + 8, begins: 4, footer: groups}
+	_, err := NewParquet(file, file.size)
+	wantCode(t, err, bucketload.CodeLimit, "512 MiB")
+
+	p := openParquet(t, parquetFile(t, flatRows(1), parquet.KeyValueMetadata("filler", strings.Repeat("x", 1<<20))))
+	if p.budget.used == 0 || p.budget.used > 64<<10 {
+		t.Errorf("%d bytes are held", p.budget.used)
+	}
+}
+
+// A row is too long by all of its columns together, whatever they are, and costs
+// the row.
+func TestParquetRowIsBounded(t *testing.T) {
+	type row struct {
+		A string   `parquet:"a"`
+		L []string `parquet:"l"`
+		B string   `parquet:"b"`
+		Z string   `parquet:"z"`
+	}
+	var rows []row
+	for _, s := range []string{"1", "2", "3"} {
+		rows = append(rows, row{s, []string{s, s}, s, s})
+	}
+	p := openParquet(t, parquetFile(t, rows))
+	next := func(want string) {
+		t.Helper()
+		fields, err := p.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range fields {
+			got = append(got, pqShow(f))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("want %s, got %s", want, got)
+		}
+	}
+	next(`'1' {"1","1"} '1' '1'`)
+	half := make([]byte, pqMaxRow/2) // never written to: it takes no memory
+	for _, i := range []int{0, 2} {
+		p.columns[i].ready[p.columns[i].given].Bytes = half
+	}
+	_, err := p.Next()
+	wantCode(t, err, bucketload.CodeTooLong, "longer than 256 MiB")
+	if e := bucketload.AsError(err); e.Column != "b" || p.Broken() {
+		t.Errorf("%v, broken: %t", err, p.Broken())
+	}
+	next(`'3' {"3","3"} '3' '3'`)
+}
+
+// A string of which every byte is escaped is not written to its end beyond the
+// length of a row.
+func TestParquetEscapesAreBounded(t *testing.T) {
+	const room = 1 << 10
+	full := make([]byte, pqMaxRow, pqMaxRow+room)
+	quotes := bytes.Repeat([]byte{'"'}, 2*room)
+	for name, got := range map[string][]byte{"JSON": appendPqString(full, quotes), "an array": appendElement(full, quotes)} {
+		if len(got) > pqMaxRow+8 || !bytes.HasSuffix(got, []byte{'"'}) {
+			t.Errorf("%s: %d bytes too many", name, len(got)-pqMaxRow)
+		}
+	}
+	data := parquetFile(t, []struct {
+		S struct {
+			V string `parquet:"v"`
+		} `parquet:"s"`
+		L []string `parquet:"l"`
+	}{{L: []string{strings.Repeat("x", room)}}}, parquet.DataPageVersion(1))
+	p := openParquet(t, data)
+	if _, err := p.Next(); err != nil {
+		t.Fatal(err)
+	}
+	p = openParquet(t, data)
+	if err := p.Select([]ParquetField{{Path: "l"}, {Path: "l", Type: "jsonb"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.nextGroup(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range p.columns {
+		if _, row, err := c.field(full[:pqMaxRow-room/2]); !errors.Is(err, errPqRow) || len(row) > pqMaxRow {
+			t.Errorf("%d bytes, %v", len(row), err)
 		}
 	}
 }

@@ -339,7 +339,8 @@ func (t *pqType) numeral(text []byte) bool {
 	return t.kind == pqAsBool || t.kind <= pqAsBigDecimal && len(text) > 0 && text[len(text)-1]-'0' <= 9
 }
 
-// appendPqString appends a string of JSON. What is not UTF-8 stays as it is.
+// appendPqString appends a string of JSON. What is not UTF-8 stays as it is. It
+// stops where the row is too long, which escapes make up to six times as long.
 func appendPqString(dst, b []byte) []byte {
 	dst = append(dst, '"')
 	from := 0
@@ -348,7 +349,9 @@ func appendPqString(dst, b []byte) []byte {
 			continue
 		}
 		dst = append(dst, b[from:i]...)
-		from = i + 1
+		if from = i + 1; len(dst) > pqMaxRow {
+			return append(dst, '"')
+		}
 		switch c {
 		case '"', '\\':
 			dst = append(dst, '\\', c)
