@@ -200,8 +200,8 @@ func (p *Parquet) column(i int, path string, n *pqNode, target string) error {
 	}
 	c := newPqColumn(path, n, target)
 	for k := n.from; k < n.to; k++ {
-		if err := p.budget.charge(pqBatchSize); err != nil {
-			return err
+		if p.budget.charge(pqBatchSize) != nil {
+			return errPqLeaves
 		}
 		l := newPqLeaf(p.nodes[k], k, &p.budget, p.codecs)
 		l.always = p.footer.compressedAnyway()

@@ -23,6 +23,10 @@ func pqDamaged(format string, args ...any) error {
 var errPqSchema = &bucketload.Error{Code: bucketload.CodeLimit, Message: fmt.Sprintf("the Parquet file has a schema of more than %d elements", pqMaxSchema),
 	Hint: "write it again with fewer columns, or leave it out with --exclude"}
 
+// errPqLeaves is of a selection with more in it than is read at once.
+var errPqLeaves = &bucketload.Error{Code: bucketload.CodeLimit, Message: fmt.Sprintf("what is to be read of the Parquet file has too many columns in it for %d MiB, those inside of structs counted", pqMaxHeld>>20),
+	Hint: "name those that you want in columns, and of a struct its fields: a.b"}
+
 // errPqEntries is of a row that goes on where its text would have been too long
 // long since. Where the next one begins is not looked for.
 var errPqEntries = &bucketload.Error{Code: bucketload.CodeLimit, Message: fmt.Sprintf("a row of the Parquet file has more than %d values", pqMaxEntries),

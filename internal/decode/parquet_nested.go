@@ -277,7 +277,8 @@ func (c *pqColumn) object(dst []byte, s *pqShape, rep uint8) ([]byte, error) {
 		case !scalar:
 			dst = append(dst, `,"value"`...)
 		case dst[at] == 'n': // null: neither a number nor true or false begins so
-			return dst, &bucketload.Error{Code: bucketload.CodeValue, Column: c.path, Message: "a key of the map is NULL"}
+			return dst, &bucketload.Error{Code: bucketload.CodeValue, Column: c.path, Message: "a key of the map is NULL",
+				Hint: "write the file again without it; or leave the column out: name those that you want in columns"}
 		case dst[at] != '"':
 			dst = append(dst, 0, '"')
 			copy(dst[at+1:], dst[at:len(dst)-2])

@@ -162,3 +162,27 @@ func TestParquetLists(t *testing.T) {
 		}
 	}
 }
+
+// Errors say what is to be done, also those that no file of the corpus has.
+func TestParquetNestedErrors(t *testing.T) {
+	group := func(name string, repetition int64, kind int16, children int64) pqElement {
+		return pqElement{name: name, physical: pqGroup, repetition: repetition, children: children, logical: pqLogical{kind: kind}}
+	}
+	leaf := pqElement{name: "key", physical: pqInt32, repetition: pqOptional}
+	root, leaves, err := schemaTree([]pqElement{group("root", 0, 0, 1), group("m", pqOptional, pqMap, 1), group("key_value", pqRepeated, 0, 2), leaf, leaf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Parquet{root: root, nodes: leaves}
+	if err := p.Select([]ParquetField{{Path: "m"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range p.leaves {
+		l.n, l.defs[0] = 1, 2 // there is an element, without a key
+	}
+	_, _, err = p.columns[0].field(nil)
+	wantCode(t, err, bucketload.CodeValue, "a key of the map is NULL")
+
+	p = &Parquet{root: root, nodes: leaves, budget: pqBudget{used: pqMaxHeld - 2*pqBatchSize + 1}}
+	wantCode(t, p.Select([]ParquetField{{Path: "m"}}), bucketload.CodeLimit, "too many columns")
+}

@@ -152,7 +152,8 @@ func appendBigDecimal(dst, b []byte, scale int) ([]byte, error) {
 		return appendDecimal(dst, int64(n), scale), nil
 	}
 	if len(b) > pqMaxDecimal {
-		return dst, &bucketload.Error{Code: bucketload.CodeValue, Message: "a decimal of " + strconv.Itoa(len(b)) + " bytes has more digits than a numeric"}
+		return dst, &bucketload.Error{Code: bucketload.CodeValue, Message: "a decimal of " + strconv.Itoa(len(b)) + " bytes has more digits than a numeric",
+			Hint: "write the file again with fewer digits; or leave the column out: name those that you want in columns"}
 	}
 	var limbs [pqMaxDecimal / 8]uint64 // low ones first
 	n := 0
