@@ -214,18 +214,19 @@ func TestParquetEscapesAreBounded(t *testing.T) {
 	}
 }
 
-// pqPageOf is a page of the first version with n entries, whose levels are these
-// runs, and no values.
-func pqPageOf(n uint64, repeats, defines []byte) []byte {
-	var levels []byte
-	for _, runs := range [][]byte{repeats, defines} {
-		levels = append(binary.LittleEndian.AppendUint32(levels, uint32(len(runs))), runs...)
-	}
+// pqPageOf is a page of the first version with n entries, whose levels and values
+// are body.
+func pqPageOf(n, encoding uint64, body []byte) []byte {
 	zigzag := func(b []byte, n uint64) []byte { return binary.AppendUvarint(append(b, 0x15), n<<1) } // the next field, an i32
-	head := zigzag(zigzag(zigzag(nil, pqDataPage), uint64(len(levels))), uint64(len(levels)))
+	head := zigzag(zigzag(zigzag(nil, pqDataPage), uint64(len(body))), uint64(len(body)))
 	head = zigzag(append(head, 0x2c), n) // field 5, a struct
-	head = zigzag(zigzag(zigzag(head, pqPlain), pqRLE), pqRLE)
-	return append(append(head, 0, 0), levels...)
+	head = zigzag(zigzag(zigzag(head, encoding), pqRLE), pqRLE)
+	return append(append(head, 0, 0), body...)
+}
+
+// pqLevelsOf are levels as they stand in such a page, in runs.
+func pqLevelsOf(runs []byte) []byte {
+	return append(binary.LittleEndian.AppendUint32(nil, uint32(len(runs))), runs...)
 }
 
 // Behind a row that cannot be made the next one is looked for, but not for hours:
@@ -245,7 +246,7 @@ func TestParquetRowOfEndlessEntries(t *testing.T) {
 		if i == 0 {
 			repeats = first
 		}
-		data = append(data, pqPageOf(entries, repeats, repeated(entries, 0))...)
+		data = append(data, pqPageOf(entries, pqPlain, append(pqLevelsOf(repeats), pqLevelsOf(repeated(entries, 0))...))...)
 	}
 	chunk := &p.footer.groups[0].chunks[1]
 	*chunk = pqChunk{physical: pqInt32, values: pages * entries, start: int64(start), size: int64(len(data) - start)}
@@ -286,8 +287,12 @@ func TestParquetDeltaClaims(t *testing.T) {
 		if encoding == pqDeltaBinary {
 			l.physical = pqInt64
 		}
-		l.encoding, l.values, l.paged = encoding, data, 1000
-		wantCode(t, l.begin(), bucketload.CodeCorrupt, "no valid beginning")
+		for claimed, why := range map[uint64]string{1000: "no valid beginning", 1001: "more values than its column", 1 << 31: "no sense"} {
+			page := pqPageOf(claimed, uint64(encoding), data)
+			l.open(pqChunk{values: 1000, size: int64(len(page))}, page)
+			_, err := l.more()
+			wantCode(t, err, bucketload.CodeCorrupt, why)
+		}
 	}
 }
 
