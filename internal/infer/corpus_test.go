@@ -38,7 +38,9 @@ func survey(t *testing.T, paths []string, given bucketload.CSV, opts infer.Optio
 	t.Log(evidence)
 	s := infer.NewSurvey(opts)
 	for i, data := range files {
-		s.Add(sample(filepath.Base(paths[i]), data, dialect))
+		if err := s.Add(sample(filepath.Base(paths[i]), data, dialect)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dialect, s
 }

@@ -10,10 +10,10 @@ package infer
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/bucketload/bucketload"
 )
@@ -58,39 +58,48 @@ type Shape struct {
 	Example string // URI of one such file
 }
 
-// Columns infers the columns of one table from samples of its files.
-func Columns(samples []Sample, opts Options) []Column {
-	survey := NewSurvey(opts)
-	for _, sample := range samples {
-		survey.Add(sample)
-	}
-	return survey.Columns()
-}
-
 // Survey takes samples in one after the other and keeps tallies of them only:
-// its memory grows with the number of distinct headers, not with rows or files.
-// It is not safe for concurrent use.
+// its memory grows with the number of distinct headers, not with rows or files,
+// and is bounded. It is not safe for concurrent use.
 type Survey struct {
 	opts    Options
 	shapes  []*Shape // in the order seen
-	byPrint map[string]*Shape
+	byPrint map[[sha256.Size]byte]*Shape
 	tallies map[string]*tally // by header as written
 	clash   map[string]bool   // of JSON: names that two keys of one record have
+	held    int               // bytes, about
 }
+
+const (
+	// maxHeld bounds what a survey holds, in bytes: some hundred thousand names, and
+	// a table has 1,600.
+	maxHeld = 256 << 20
+	// nameSize is what is held of a name beside its text, and fieldSize of each in a
+	// header, about.
+	nameSize, fieldSize = 2 << 10, 16
+)
+
+// errTooVaried is of files of which most headers have other names.
+var errTooVaried = &bucketload.Error{Code: bucketload.CodeLimit,
+	Message: fmt.Sprintf("the files have too many columns or keys of different names: what tells them apart takes more than %d MiB", maxHeld>>20),
+	Hint:    "leave out with --exclude the files that are not the table's; of JSON in which keys are values, say where the records are: json: {records: $.items}"}
 
 // NewSurvey begins an inference.
 func NewSurvey(opts Options) *Survey {
-	return &Survey{opts: opts, byPrint: map[string]*Shape{}, tallies: map[string]*tally{}, clash: map[string]bool{}}
+	return &Survey{opts: opts, byPrint: map[[sha256.Size]byte]*Shape{}, tallies: map[string]*tally{}, clash: map[string]bool{}}
 }
 
 // Add counts a file's header and takes in its rows, if it has any. A file
 // without a header (an empty one) counts for nothing. A header that a file has
-// twice counts where it stands first.
-func (s *Survey) Add(sample Sample) {
+// twice counts where it stands first. It is an error where headers have so many
+// names that no table could have been meant.
+func (s *Survey) Add(sample Sample) error {
 	if len(sample.Header) == 0 {
-		return
+		return nil
 	}
-	s.addShape(sample)
+	if !s.addShape(sample) {
+		return errTooVaried
+	}
 	if s.opts.JSON {
 		s.addClashes(sample)
 	}
@@ -101,32 +110,44 @@ func (s *Survey) Add(sample Sample) {
 		}
 		seen[header] = true
 		t := s.tallies[header]
-		if t == nil {
-			t = newTally(s.opts)
-			s.tallies[header] = t
-		}
 		for _, row := range sample.Rows {
 			if i < len(row) {
 				t.add(row[i], sample.URI)
 			}
 		}
 	}
+	return nil
 }
 
-func (s *Survey) addShape(sample Sample) {
-	var print strings.Builder
+// addShape counts a header, and has a tally for each name in it. It is false
+// where that is too much to hold.
+func (s *Survey) addShape(sample Sample) bool {
+	var names []byte
 	for _, header := range sample.Header {
-		print.WriteString(strconv.Itoa(len(header)))
-		print.WriteByte(':')
-		print.WriteString(header)
+		names = append(strconv.AppendInt(names, int64(len(header)), 10), ':')
+		names = append(names, header...)
 	}
-	shape := s.byPrint[print.String()]
-	if shape == nil {
-		shape = &Shape{Columns: slices.Clone(sample.Header), Example: sample.URI}
-		s.byPrint[print.String()] = shape
-		s.shapes = append(s.shapes, shape)
+	print := sha256.Sum256(names)
+	if shape := s.byPrint[print]; shape != nil {
+		shape.Files++
+		return true
 	}
-	shape.Files++
+	shape := &Shape{Columns: make([]string, 0, len(sample.Header)), Example: sample.URI, Files: 1}
+	for _, header := range sample.Header {
+		t := s.tallies[header]
+		if t == nil {
+			t = newTally(header, s.opts)
+			s.tallies[t.header] = t
+			s.held += nameSize + len(header)
+		}
+		shape.Columns = append(shape.Columns, t.header)
+		if s.held += fieldSize; s.held > maxHeld {
+			return false
+		}
+	}
+	s.byPrint[print] = shape
+	s.shapes = append(s.shapes, shape)
+	return true
 }
 
 // Shapes gives the distinct headers, most frequent first, else as first seen.
@@ -169,7 +190,7 @@ func (s *Survey) judge(headers []string) *tally {
 	if len(headers) == 1 {
 		return s.tallies[headers[0]]
 	}
-	sum := newTally(s.opts)
+	sum := newTally(headers[0], s.opts)
 	for _, header := range headers {
 		sum.merge(s.tallies[header])
 	}

@@ -1,12 +1,25 @@
 package infer_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/infer"
 )
+
+// columnsFrom infers the columns of files.
+func columnsFrom(samples []infer.Sample, opts infer.Options) []infer.Column {
+	s := infer.NewSurvey(opts)
+	for _, sample := range samples {
+		if err := s.Add(sample); err != nil {
+			panic(err)
+		}
+	}
+	return s.Columns()
+}
 
 // column infers one column from values; "q:" before one puts it in quotes.
 func column(values ...string) infer.Column {
@@ -15,7 +28,7 @@ func column(values ...string) infer.Column {
 		text, quoted := strings.CutPrefix(v, "q:")
 		s.Rows = append(s.Rows, []infer.Value{{Text: text, Quoted: quoted}})
 	}
-	return infer.Columns([]infer.Sample{s}, infer.Options{})[0]
+	return columnsFrom([]infer.Sample{s}, infer.Options{})[0]
 }
 
 func TestTypes(t *testing.T) {
@@ -177,7 +190,7 @@ func columnsOf(lower bool, headers ...string) string {
 		samples = append(samples, infer.Sample{Header: strings.Split(h, ",")})
 	}
 	var got []string
-	for _, c := range infer.Columns(samples, infer.Options{LowerCase: lower}) {
+	for _, c := range columnsFrom(samples, infer.Options{LowerCase: lower}) {
 		got = append(got, c.Name+"<"+strings.Join(c.From, "+"))
 	}
 	return strings.Join(got, " ")
@@ -215,7 +228,7 @@ func TestColumnsOfShapes(t *testing.T) {
 
 func TestSpellingsVoteTogether(t *testing.T) {
 	row := func(s string) [][]infer.Value { return [][]infer.Value{{{Text: s}}} }
-	columns := infer.Columns([]infer.Sample{
+	columns := columnsFrom([]infer.Sample{
 		{URI: "a.csv", Header: []string{"N"}, Rows: row("1")},
 		{URI: "b.csv", Header: []string{"n"}, Rows: row("2.5")},
 		{URI: "c.csv", Header: []string{"n"}, Rows: row("")},
@@ -227,19 +240,57 @@ func TestSpellingsVoteTogether(t *testing.T) {
 
 func TestShapes(t *testing.T) {
 	s := infer.NewSurvey(infer.Options{})
-	s.Add(infer.Sample{URI: "1", Header: []string{"a", "b"}})
-	s.Add(infer.Sample{URI: "2", Header: []string{"a,b"}})
-	s.Add(infer.Sample{URI: "3", Header: []string{"b", "a"}})
-	s.Add(infer.Sample{URI: "4", Header: []string{"b", "a"}})
-	s.Add(infer.Sample{URI: "5"})
+	for _, sample := range []infer.Sample{
+		{URI: "1", Header: []string{"a", "b"}}, {URI: "2", Header: []string{"a,b"}},
+		{URI: "3", Header: []string{"b", "a"}}, {URI: "4", Header: []string{"b", "a"}}, {URI: "5"},
+	} {
+		if err := s.Add(sample); err != nil {
+			t.Fatal(err)
+		}
+	}
 	got := s.Shapes()
 	if len(got) != 3 || got[0].Files != 2 || got[0].Example != "3" || got[1].Example != "1" || got[2].Example != "2" {
 		t.Errorf("%+v", got)
 	}
 }
 
+// Files whose headers are all other ones do not fill the memory.
+func TestSurveyIsBounded(t *testing.T) {
+	header := func(file, names int) []string {
+		all := make([]string, names)
+		for i := range all {
+			all[i] = fmt.Sprint("key", file, "_", i)
+		}
+		return all
+	}
+	for _, test := range []struct {
+		what   string
+		header func(file int) []string
+		enough int // files
+	}{
+		{"names", func(file int) []string { return header(file, 20_000) }, 6},
+		{"long names", func(file int) []string { return []string{strings.Repeat("x", 64<<20) + fmt.Sprint(file)} }, 3},
+		{"headers of one name", func(file int) []string { return slices.Repeat([]string{"x"}, 4<<20+file) }, 3},
+	} {
+		s := infer.NewSurvey(infer.Options{})
+		var err error
+		for file := -1; file < test.enough && err == nil; file++ { // two like the first
+			err = s.Add(infer.Sample{URI: "a.json", Header: test.header(max(0, file))})
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", test.what, err)
+		}
+		for file := test.enough; file < 2*test.enough && err == nil; file++ {
+			err = s.Add(infer.Sample{URI: "a.json", Header: test.header(file)})
+		}
+		if e := bucketload.AsError(err); err == nil || e.Code != bucketload.CodeLimit || e.Hint == "" {
+			t.Errorf("%s: %v", test.what, err)
+		}
+	}
+}
+
 func TestRaggedRows(t *testing.T) {
-	columns := infer.Columns([]infer.Sample{{Header: []string{"a", "b"},
+	columns := columnsFrom([]infer.Sample{{Header: []string{"a", "b"},
 		Rows: [][]infer.Value{{{Text: "1"}}, {{Text: "2"}, {Text: "true"}, {Text: "surplus"}}, {}}}}, infer.Options{})
 	if columns[0].Type != "bigint" || columns[1].Type != "boolean" {
 		t.Errorf("%+v", columns)
@@ -248,7 +299,7 @@ func TestRaggedRows(t *testing.T) {
 
 func TestAllText(t *testing.T) {
 	s := infer.Sample{Header: []string{"A"}, Rows: [][]infer.Value{{{Text: "-9999"}}, {{Text: "-9999"}}}}
-	c := infer.Columns([]infer.Sample{s}, infer.Options{AllText: true, LowerCase: true})[0]
+	c := columnsFrom([]infer.Sample{s}, infer.Options{AllText: true, LowerCase: true})[0]
 	if c.Name != "a" || c.Type != "text" || len(c.Sentinels) > 0 || c.Evidence == "" {
 		t.Errorf("%+v", c)
 	}

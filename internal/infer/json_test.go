@@ -42,7 +42,7 @@ func TestJSONTypes(t *testing.T) {
 			text, quoted := strings.CutPrefix(v, "q:")
 			s.Rows = append(s.Rows, []infer.Value{{Text: text, Quoted: quoted}})
 		}
-		c := infer.Columns([]infer.Sample{s}, infer.Options{JSON: true})[0]
+		c := columnsFrom([]infer.Sample{s}, infer.Options{JSON: true})[0]
 		if c.Type != test.typ || !strings.Contains(c.Evidence, test.evidence) {
 			t.Errorf("%s: %s, %s", test.values, c.Type, c.Evidence)
 		}
@@ -65,7 +65,7 @@ func TestJSONSpellings(t *testing.T) {
 		{[][]infer.Value{id("1", "", ""), id("", "2", "3.5")}, "id bigint ID; id_2 bigint id; id_3 numeric Id"},
 	} {
 		var got []string
-		for _, c := range infer.Columns([]infer.Sample{{URI: "a.json", Header: []string{"ID", "id", "Id"}, Rows: test.rows}}, infer.Options{JSON: true, LowerCase: true}) {
+		for _, c := range columnsFrom([]infer.Sample{{URI: "a.json", Header: []string{"ID", "id", "Id"}, Rows: test.rows}}, infer.Options{JSON: true, LowerCase: true}) {
 			got = append(got, c.Name+" "+c.Type+" "+strings.Join(c.From, ","))
 		}
 		if strings.Join(got, "; ") != test.want {
@@ -76,7 +76,7 @@ func TestJSONSpellings(t *testing.T) {
 
 // Files with other keys are one table.
 func TestJSONColumns(t *testing.T) {
-	columns := infer.Columns([]infer.Sample{
+	columns := columnsFrom([]infer.Sample{
 		{URI: "a.json", Header: []string{"Id", "tags"}, Rows: [][]infer.Value{{{Text: "1"}, {Text: "[1]"}}}},
 		{URI: "b.json", Header: []string{"id", "at"}, Rows: [][]infer.Value{{{Text: "2.5"}, {Text: "2024-01-31", Quoted: true}}}},
 	}, infer.Options{JSON: true, LowerCase: true})

@@ -39,21 +39,36 @@ func cut(name string, max int) string {
 }
 
 // names are those that a table's columns have so far.
-type names map[string]bool
+type names struct {
+	taken map[string]bool
+	last  map[stem]int // the last number that was added to it
+}
+
+// stem is what a number of so many digits is added to.
+type stem struct {
+	name   string
+	digits int
+}
 
 // newNames begins with Postgres' system columns, which no column may be named
 // after: xmin and xmax are common in data with bounding boxes.
 func newNames() names {
-	return names{"tableoid": true, "xmin": true, "cmin": true, "xmax": true, "cmax": true, "ctid": true}
+	return names{taken: map[string]bool{"tableoid": true, "xmin": true, "cmin": true, "xmax": true, "cmax": true, "ctid": true}, last: map[stem]int{}}
 }
 
 // unique takes a name, with _2, _3 ... added where it is taken.
 func (n names) unique(name string) string {
 	found := name
-	for i := 2; n[found]; i++ {
+	for i := 2; n.taken[found]; i++ {
 		suffix := "_" + strconv.Itoa(i)
-		found = cut(name, maxName-len(suffix)) + suffix
+		s := stem{cut(name, maxName-len(suffix)), len(suffix)}
+		if last := n.last[s]; last >= i {
+			i = last
+			continue
+		}
+		n.last[s] = i
+		found = s.name + suffix
 	}
-	n[found] = true
+	n.taken[found] = true
 	return found
 }

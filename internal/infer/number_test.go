@@ -35,7 +35,11 @@ func TestSentinelsInNotation(t *testing.T) {
 	for _, text := range []string{"1.234,5", "9999,9", "-3,0", "9999,9", "12,25"} {
 		sample.Rows = append(sample.Rows, []Value{{Text: text}})
 	}
-	got := Columns([]Sample{sample}, Options{Decimal: ",", Thousands: "."})[0]
+	survey := NewSurvey(Options{Decimal: ",", Thousands: "."})
+	if err := survey.Add(sample); err != nil {
+		t.Fatal(err)
+	}
+	got := survey.Columns()[0]
 	if got.Type != "numeric" || !slices.Equal(got.Sentinels, []string{"9999,9"}) {
 		t.Errorf("%+v", got)
 	}

@@ -1,6 +1,7 @@
 package infer_test
 
 import (
+	"fmt"
 	"maps"
 	"math/big"
 	"math/rand/v2"
@@ -112,10 +113,52 @@ func types(columns []infer.Column) map[string]string {
 	return m
 }
 
+// Every name that is taken has the least number added to it that makes it another.
+func TestNumberedNames(t *testing.T) {
+	var headers []string
+	for _, n := range []int{1, 59, 60, 61, 62, 63} {
+		x := strings.Repeat("x", n)
+		for _, end := range []string{"", "_2", "_3", "_9", "_10", "_11", "y", "yy", "yyy"} {
+			headers = append(headers, x+end, strings.ToUpper(x+end), strings.ToTitle(x)+end)
+		}
+	}
+	slices.Sort(headers)
+	headers = append(slices.Compact(headers), "xmin", "XMIN", "xmin_2")
+	rapid.Check(t, func(t *rapid.T) {
+		header := rapid.Permutation(headers).Draw(t, "header")
+		taken := map[string]bool{"xmin": true}
+		for i, c := range columnsFrom([]infer.Sample{{Header: header}}, infer.Options{LowerCase: true}) {
+			base := infer.ColumnName(header[i], true)
+			want := base
+			for n := 2; taken[want]; n++ {
+				suffix := fmt.Sprint("_", n)
+				want = base[:min(len(base), 63-len(suffix))] + suffix
+			}
+			if taken[want] = true; c.Name != want {
+				t.Fatalf("want %s, got %s", want, c.Name)
+			}
+		}
+	})
+}
+
+// Names that Postgres would cut to the same are numbered without going through
+// all numbers for each, which would take minutes here.
+func TestManyNamesAlike(t *testing.T) {
+	const n = 50_000
+	header := make([]string, n)
+	for i := range header {
+		header[i] = fmt.Sprint(strings.Repeat("x", 63), i)
+	}
+	columns := columnsFrom([]infer.Sample{{Header: header}}, infer.Options{AllText: true})
+	if last := columns[n-1].Name; last != fmt.Sprint(strings.Repeat("x", 57), "_", n) {
+		t.Error(last)
+	}
+}
+
 func TestTypesTakeEveryValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		files := samples().Draw(t, "samples")
-		checkColumns(t, files, infer.Columns(files, infer.Options{LowerCase: true}))
+		checkColumns(t, files, columnsFrom(files, infer.Options{LowerCase: true}))
 	})
 }
 
@@ -151,13 +194,13 @@ func checkColumns(t fataler, files []infer.Sample, columns []infer.Column) {
 func TestOrderDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		files := samples().Draw(t, "samples")
-		want := types(infer.Columns(files, infer.Options{LowerCase: true}))
+		want := types(columnsFrom(files, infer.Options{LowerCase: true}))
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		r.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
 		for _, f := range files {
 			r.Shuffle(len(f.Rows), func(i, j int) { f.Rows[i], f.Rows[j] = f.Rows[j], f.Rows[i] })
 		}
-		if got := types(infer.Columns(files, infer.Options{LowerCase: true})); !maps.Equal(got, want) {
+		if got := types(columnsFrom(files, infer.Options{LowerCase: true})); !maps.Equal(got, want) {
 			t.Fatalf("got %v, want %v", got, want)
 		}
 	})
@@ -166,7 +209,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 func TestBlanksHaveNoVote(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		files := samples().Draw(t, "samples")
-		want := types(infer.Columns(files, infer.Options{}))
+		want := types(columnsFrom(files, infer.Options{}))
 		files = append(files, infer.Sample{URI: "empty.csv"})
 		for i := range files {
 			header := files[i].Header
@@ -176,7 +219,7 @@ func TestBlanksHaveNoVote(t *testing.T) {
 				files = append(files, infer.Sample{URI: "header.csv", Header: header})
 			}
 		}
-		if got := types(infer.Columns(files, infer.Options{})); !maps.Equal(got, want) {
+		if got := types(columnsFrom(files, infer.Options{})); !maps.Equal(got, want) {
 			t.Fatalf("got %v, want %v", got, want)
 		}
 	})
@@ -205,6 +248,6 @@ func FuzzColumns(f *testing.F) {
 			}
 			files = append(files, s)
 		}
-		checkColumns(t, files, infer.Columns(files, infer.Options{LowerCase: lower}))
+		checkColumns(t, files, columnsFrom(files, infer.Options{LowerCase: lower}))
 	})
 }

@@ -11,6 +11,7 @@ const blanks = " \t"
 // tally is what is kept of one header's values: counts and one example per
 // kind. Except for the examples it does not depend on the order of the values.
 type tally struct {
+	header string
 	json   bool // Options.JSON
 	blank  int64
 	values int64 // that are not blank
@@ -31,8 +32,8 @@ type example struct {
 
 const mixed = -1
 
-func newTally(opts Options) *tally {
-	t := &tally{json: opts.JSON, nullWords: map[string]int64{}, numbers: newNumbers(), layouts: layouts}
+func newTally(header string, opts Options) *tally {
+	t := &tally{header: strings.Clone(header), json: opts.JSON, nullWords: map[string]int64{}, numbers: newNumbers(), layouts: layouts}
 	t.numbers.written = notation{opts.Decimal, opts.Thousands}
 	if opts.Decimal == "." && opts.Thousands == "" {
 		t.numbers.written = notation{}

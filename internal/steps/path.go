@@ -89,7 +89,7 @@ func newPathSurvey(load *bucketload.Load) *pathSurvey {
 }
 
 // add takes in an object. The values of a folder count once.
-func (p *pathSurvey) add(uri string) {
+func (p *pathSurvey) add(uri string) error {
 	p.files++
 	folder := uri[:strings.LastIndexByte(uri, '/')+1]
 	if folder != p.folder {
@@ -101,11 +101,14 @@ func (p *pathSurvey) add(uri string) {
 				p.like[k.name] = k.folder
 			}
 		}
-		p.values.Add(infer.Sample{URI: folder, Header: keyNames(p.keys), Rows: [][]infer.Value{row}})
+		if err := p.values.Add(infer.Sample{URI: folder, Header: keyNames(p.keys), Rows: [][]infer.Value{row}}); err != nil {
+			return err
+		}
 	}
 	for _, k := range p.keys {
 		p.with[k.name]++
 	}
+	return nil
 }
 
 // columns gives the columns that the keys make, beside those that files have
@@ -137,10 +140,7 @@ func surveyPaths(ctx context.Context, load *bucketload.Load, objects []bucketloa
 	if load.Loader == bucketload.LoaderAWSS3 || !slices.ContainsFunc(objects, func(o bucketload.Object) bool { return len(pathKeys(o.URI)) > 0 }) {
 		return p, nil
 	}
-	return p, all(ctx, func(o bucketload.Object) error {
-		p.add(o.URI)
-		return nil
-	})
+	return p, all(ctx, func(o bucketload.Object) error { return p.add(o.URI) })
 }
 
 // used gives the keys that columns are filled from. JSON has no header by which

@@ -67,10 +67,10 @@ func (s *Steps) investigate(ctx context.Context, load *bucketload.Load, objects 
 	if r.Format == bucketload.FormatParquet {
 		v := s.surveyor(load, r.Format, load.CSV)
 		results, err := v.look(ctx, objects)
-		for _, f := range results {
-			v.add(f)
+		if err != nil {
+			return nil, err
 		}
-		return v, err
+		return v, v.add(results...)
 	}
 	heads := make([][]byte, len(samples))
 	stored, plain := 1, 1
@@ -94,7 +94,9 @@ func (s *Steps) investigate(ctx context.Context, load *bucketload.Load, objects 
 			deep++
 			f, heads[i] = v.head(ctx, sample.object, sampleDeep)
 		}
-		v.add(f)
+		if err := v.add(f); err != nil {
+			return nil, err
+		}
 	}
 	if r.Format == bucketload.FormatJSON {
 		if err := wrapped(load, heads); err != nil {

@@ -71,16 +71,25 @@ type found struct {
 	err    error
 }
 
-// add takes in what was found out of a file. One that cannot be read is left
-// to the copy.
-func (v *surveyor) add(f found) {
+// add takes in what was found out of files. One that cannot be read is left to
+// the copy.
+func (v *surveyor) add(files ...found) error {
+	for _, f := range files {
+		if err := v.addFile(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *surveyor) addFile(f found) error {
 	if f.err != nil {
 		if v.headless == nil && !errors.Is(f.err, io.EOF) {
 			e := *bucketload.AsError(f.err)
 			e.Op, e.URI = "prepare", f.URI
 			v.headless = &e
 		}
-		return
+		return nil
 	}
 	v.files++
 	for _, c := range f.schema {
@@ -90,7 +99,7 @@ func (v *surveyor) add(f found) {
 		}
 		v.schema[c.Name] = c
 	}
-	v.survey.Add(f.Sample)
+	return v.survey.Add(f.Sample)
 }
 
 // rest takes in every other object of the load, by its header.
@@ -102,11 +111,11 @@ func (v *surveyor) rest(ctx context.Context, all objectsOf, done []bucketload.Ob
 	var chunk []bucketload.Object
 	flush := func() error {
 		results, err := v.look(ctx, chunk)
-		for _, f := range results {
-			v.add(f)
-		}
 		chunk = chunk[:0]
-		return err
+		if err != nil {
+			return err
+		}
+		return v.add(results...)
 	}
 	err := all(ctx, func(o bucketload.Object) error {
 		if known[o.URI] {
