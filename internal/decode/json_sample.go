@@ -62,9 +62,13 @@ func SampleJSON(records string, most int, head []byte, pieces ...[]byte) (names 
 	return names, rows, nil
 }
 
+// sampledFields bounds how many fields the rows of a sample have: of records with
+// few of the keys that others have it takes fewer.
+const sampledFields = 1 << 18
+
 // sample adds copies of up to most records to rows. The error is the first.
 func (j *JSON) sample(rows [][]bucketload.Field, most int) (_ [][]bucketload.Field, first error) {
-	for most > 0 {
+	for most > 0 && len(rows)*len(j.grown) < sampledFields {
 		fields, err := j.Next()
 		if err != nil {
 			if first == nil {

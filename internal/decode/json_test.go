@@ -381,4 +381,12 @@ func TestSampleJSON(t *testing.T) {
 	if names, rows, err := SampleJSON("$", 2, []byte(keys(maxNames+1)+keys(1))); err != nil || len(names) != maxNames || len(rows) != 2 {
 		t.Errorf("of too many keys: %d names, %d rows, %v", len(names), len(rows), err)
 	}
+	// Records without the keys that the first one has.
+	few := strings.Repeat("{}\n", 1000)
+	if names, rows, err := SampleJSON("$", 1000, []byte(keys(maxNames)+"\n"+few), []byte(few)); err != nil || len(names) != maxNames || len(rows)*maxNames > sampledFields+maxNames {
+		t.Errorf("of sparse records: %d names, %d rows, %v", len(names), len(rows), err)
+	}
+	if names, rows, err := SampleJSON("$", 100, []byte(keys(1600)+"\n"+few)); err != nil || len(names) != 1600 || len(rows) != 100 {
+		t.Errorf("of as many keys as a table has columns: %d names, %d rows, %v", len(names), len(rows), err)
+	}
 }

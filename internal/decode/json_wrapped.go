@@ -26,15 +26,19 @@ func WrappedJSON(head []byte) (path string, n int) {
 		return "", 0
 	}
 	from := w.InputOffset()
-	err = w.object("$", 0)
+	err = w.object()
 	size := w.InputOffset() - from
 	if err == nil {
 		_, err = w.Token() // there is none, or another record follows
 	}
-	if err != io.EOF && err != io.ErrUnexpectedEOF || w.several && 2*w.size <= size { //nolint:errorlint // the decoder's own
+	if err != io.EOF && err != io.ErrUnexpectedEOF || w.several && 2*w.size <= size || w.found == nil { //nolint:errorlint // the decoder's own
 		return "", 0
 	}
-	return w.path, w.n
+	path = "$"
+	for _, key := range w.found {
+		path += step(key)
+	}
+	return path, w.n
 }
 
 // utf8Of decodes a piece of a file that begins with a character.
@@ -50,38 +54,41 @@ func utf8Of(piece []byte, encoding string) []byte {
 // unwrapper looks for the greatest array of objects.
 type unwrapper struct {
 	*json.Decoder
-	path    string
-	n       int   // objects in it
-	size    int64 // of it, in bytes
+	keys    []string // that lead to where it is
+	found   []string // that lead to the array
+	n       int      // objects in it
+	size    int64    // of it, in bytes
 	several bool
 }
 
 // wrappers is how many objects may be around an array of records.
 const wrappers = 8
 
-// object goes through the object whose { was read, which is at path.
-func (w *unwrapper) object(path string, depth int) error {
+// object goes through the object whose { was read.
+func (w *unwrapper) object() error {
 	for w.More() {
 		key, err := w.Token()
 		if err != nil {
 			return err
 		}
 		name, _ := key.(string)
+		w.keys = append(w.keys, name)
 		value, err := w.Token()
 		if err != nil {
 			return err
 		}
 		switch {
-		case value == json.Delim('{') && depth < wrappers:
-			err = w.object(path+step(name), depth+1)
+		case value == json.Delim('{') && len(w.keys) <= wrappers:
+			err = w.object()
 		case value == json.Delim('{'):
 			err = w.pass(nil)
 		case value == json.Delim('['):
-			err = w.array(path + step(name))
+			err = w.array()
 		}
 		if err != nil {
 			return err
 		}
+		w.keys = w.keys[:len(w.keys)-1]
 	}
 	_, err := w.Token()
 	return err
@@ -89,7 +96,7 @@ func (w *unwrapper) object(path string, depth int) error {
 
 // array goes through the array whose [ was read, and keeps it where it is of
 // objects and greater than the one that is kept.
-func (w *unwrapper) array(path string) error {
+func (w *unwrapper) array() error {
 	from, n, objects := w.InputOffset(), 0, true
 	err := w.pass(func(element json.Token) {
 		n++
@@ -98,9 +105,9 @@ func (w *unwrapper) array(path string) error {
 	if n == 0 || !objects {
 		return err
 	}
-	w.several = w.path != ""
+	w.several = w.found != nil
 	if size := w.InputOffset() - from; size > w.size {
-		w.path, w.n, w.size = path, n, size
+		w.found, w.n, w.size = append(w.found[:0], w.keys...), n, size
 	}
 	return err
 }

@@ -43,6 +43,16 @@ func TestWrappedJSON(t *testing.T) {
 	}
 }
 
+// A long key is not written out for each of what is inside, which would take
+// minutes.
+func TestWrappedJSONLongKeys(t *testing.T) {
+	key := strings.Repeat("k", 4<<20)
+	head := `{"` + key + `": {` + strings.Repeat(`"a": [], "b": {}, `, 200_000) + `"c": [{"id": 1}, {"id": 2}]}}`
+	if path, n := WrappedJSON([]byte(head)); path != "$."+key+".c" || n != 2 {
+		t.Errorf("%d bytes, %d", len(path), n)
+	}
+}
+
 // TestWrappedJSONProperty: the path that is found is one by which the reader
 // gives the records, whatever their keys.
 func TestWrappedJSONProperty(t *testing.T) {
