@@ -277,6 +277,7 @@ func mostCommon(load *bucketload.Load, shapes []infer.Shape, inferred []infer.Co
 // Several of them become one where it names them as sources of one.
 func (r *Resolution) fromSamples(load *bucketload.Load, inferred []infer.Column) {
 	done := map[int]int{} // an override's number: its column's
+	named := spellingsOf(inferred)
 	for _, in := range inferred {
 		c, by := override(in.Column, load)
 		if at, again := done[by]; again && by >= 0 {
@@ -287,7 +288,7 @@ func (r *Resolution) fromSamples(load *bucketload.Load, inferred []infer.Column)
 			continue
 		}
 		done[by] = len(r.Columns)
-		c.From = r.spelt(c, load, inferred)
+		c.From = r.spelt(c, load, named)
 		r.add(c, in.Evidence)
 	}
 	for i, c := range load.Columns {
@@ -312,6 +313,7 @@ func (r *Resolution) add(c bucketload.Column, evidence string) {
 }
 
 func (r *Resolution) fromConfiguration(load *bucketload.Load, live *table.Live, inferred []infer.Column) {
+	named := spellingsOf(inferred)
 	for _, c := range load.Columns {
 		evidence := "as configured"
 		if load.AllText {
@@ -326,7 +328,7 @@ func (r *Resolution) fromConfiguration(load *bucketload.Load, live *table.Live, 
 		if c.Type == "" {
 			c.Type, evidence = "text", "no sampled file has it"
 		}
-		c.From = r.spelt(c, load, inferred)
+		c.From = r.spelt(c, load, named)
 		r.add(c, evidence)
 	}
 }
@@ -334,26 +336,46 @@ func (r *Resolution) fromConfiguration(load *bucketload.Load, live *table.Live, 
 // spelt gives the sources of a column. Keys of JSON are looked up as they are
 // written, so where names are in lower case those count, too, that samples have
 // in another case, unless they are another column's.
-func (r *Resolution) spelt(c bucketload.Column, load *bucketload.Load, inferred []infer.Column) []string {
+func (r *Resolution) spelt(c bucketload.Column, load *bucketload.Load, named spellings) []string {
 	from := slices.Clone(c.Sources())
 	if r.Format != bucketload.FormatJSON || !load.LowerCase {
 		return from
 	}
 	for _, source := range c.Sources() {
-		alike := func(key string) bool { return sameColumn(key, source, true) }
-		has := func(in infer.Column) bool { return slices.ContainsFunc(in.From, alike) }
-		i := slices.IndexFunc(inferred, has)
-		if i < 0 || slices.ContainsFunc(inferred[i+1:], has) {
-			continue // or records have both
+		alike := named[infer.ColumnName(source, true)]
+		if alike.several {
+			continue // records have both
 		}
-		for _, key := range inferred[i].From {
+		for _, key := range alike.keys {
 			named := slices.ContainsFunc(load.Columns, func(o bucketload.Column) bool { return slices.Contains(o.Sources(), key) })
-			if alike(key) && !named && !slices.Contains(from, key) {
+			if !named && !slices.Contains(from, key) {
 				from = append(from, key)
 			}
 		}
 	}
 	return from
+}
+
+// spellings are the keys of inferred columns by the name that they have in
+// common, and whether they are those of several columns.
+type spellings map[string]struct {
+	keys    []string
+	column  int
+	several bool
+}
+
+func spellingsOf(inferred []infer.Column) spellings {
+	s := spellings{}
+	for i, in := range inferred {
+		for _, key := range in.From {
+			name := infer.ColumnName(key, true)
+			alike := s[name]
+			alike.several = alike.several || alike.keys != nil && alike.column != i
+			alike.keys, alike.column = append(alike.keys, key), i
+			s[name] = alike
+		}
+	}
+	return s
 }
 
 // fits says whether the files have what the live table needs, a header of its
@@ -378,6 +400,7 @@ func fits(live *table.Live, inferred []infer.Column, load *bucketload.Load) bool
 }
 
 func (r *Resolution) fromLive(load *bucketload.Load, live *table.Live, inferred []infer.Column) {
+	named := spellingsOf(inferred)
 	for _, l := range live.Columns {
 		c, _ := override(bucketload.Column{Name: l.Name}, load)
 		i := indexOf(inferred, c, load.LowerCase)
@@ -399,7 +422,7 @@ func (r *Resolution) fromLive(load *bucketload.Load, live *table.Live, inferred 
 				c.From = inferred[i].From
 			}
 		}
-		c.From = r.spelt(c, load, inferred)
+		c.From = r.spelt(c, load, named)
 		c.Type = l.Type
 		r.Columns = append(r.Columns, c)
 		r.Evidence[l.Name] = "as in the live table"

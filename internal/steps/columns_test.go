@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/infer"
 )
 
 func TestMatch(t *testing.T) {
@@ -49,6 +50,30 @@ func TestMatch(t *testing.T) {
 				t.Errorf("%v %+v, want %s %q %q", got, e, c.code, c.column, c.value)
 			}
 		})
+	}
+}
+
+// Keys in other cases are found for as many columns as JSON may have, not by
+// comparing each with each, which would take minutes here; those that records
+// have both of stay apart.
+func TestSpellings(t *testing.T) {
+	const n = 50_000
+	inferred := []infer.Column{{Column: bucketload.Column{Name: "id", From: []string{"ID"}}}, {Column: bucketload.Column{Name: "id_2", From: []string{"id", "Id"}}}}
+	want := [][]string{{"ID"}, {"id", "Id"}}
+	for i := range n {
+		from := []string{fmt.Sprint("Key", i), fmt.Sprint("KEY", i)}
+		inferred = append(inferred, infer.Column{Column: bucketload.Column{Name: fmt.Sprint("key", i), From: from}})
+		want = append(want, from)
+	}
+	r := &Resolution{Layout: Layout{Format: bucketload.FormatJSON}, Evidence: map[string]string{}}
+	r.fromSamples(&bucketload.Load{LowerCase: true, Columns: []bucketload.Column{{Name: "key7", From: []string{"key7"}}}}, inferred)
+	for i, c := range r.Columns {
+		if i == 9 { // the one that the configuration names
+			want[i] = append([]string{"key7"}, want[i]...)
+		}
+		if !slices.Equal(c.From, want[i]) {
+			t.Fatalf("%s: %q, want %q", c.Name, c.From, want[i])
+		}
 	}
 }
 
