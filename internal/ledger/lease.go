@@ -208,16 +208,6 @@ func (l *Ledger) FirstFailure(ctx context.Context, run string) (file *bucketload
 	return &f, transient, bucketload.DatabaseError("ledger", err)
 }
 
-// alone waits, at the beginning of tx, until no transaction shares the run's
-// lock, and keeps others out until tx ends.
-func alone(ctx context.Context, tx pgx.Tx, run string) error {
-	if _, err := tx.Exec(ctx, readCommitted); err != nil {
-		return err
-	}
-	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(`+copyKey+`)`, run)
-	return err
-}
-
 // Attend has tx, which begins with it, share the run's lock: EndCopies ends it,
 // and Settle waits for it. A process that is silent for a minute within tx loses it.
 func Attend(ctx context.Context, tx pgx.Tx, run string) error {

@@ -289,11 +289,20 @@ const attended = `SET LOCAL idle_in_transaction_session_timeout = '1min'`
 // and keeps new ones out until tx ends. Enter another state first. A process that
 // is silent for a minute within tx loses it.
 func Settle(ctx context.Context, tx pgx.Tx, run string) error {
-	if _, err := tx.Exec(ctx, readCommitted+"; "+attended); err != nil {
+	if _, err := tx.Exec(ctx, attended); err != nil {
 		return bucketload.DatabaseError("ledger", err)
 	}
+	return bucketload.DatabaseError("ledger", alone(ctx, tx, run))
+}
+
+// alone waits, at the beginning of tx, until no transaction shares the run's
+// lock, and keeps others out until tx ends.
+func alone(ctx context.Context, tx pgx.Tx, run string) error {
+	if _, err := tx.Exec(ctx, readCommitted); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(`+copyKey+`)`, run)
-	return bucketload.DatabaseError("ledger", err)
+	return err
 }
 
 // SwapAlone waits until no other swap in this database is under way, and keeps
