@@ -34,7 +34,7 @@ func (l *Ledger) Hold(ctx context.Context, run string) (held context.Context, re
 		if conn == nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), letGo)
 		defer cancel()
 		// The server lets go of a closed connection's locks when it gets to it;
 		// whoever comes next is not to wait for that.
@@ -53,8 +53,12 @@ func (l *Ledger) hold(ctx context.Context, run string) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, bucketload.DatabaseError("ledger", err)
 	}
+	// Given up halfway, the server would keep the lock until it noticed: once asked
+	// for, it is waited for, and let go of by who gets it.
+	whole, stop := late(ctx)
+	defer stop()
 	var got bool
-	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(`+holdKey+`)`, run).Scan(&got)
+	err = conn.QueryRow(whole, `SELECT pg_try_advisory_lock(`+holdKey+`)`, run).Scan(&got)
 	if err == nil && !got {
 		conn.Release()
 		return nil, &bucketload.Error{Op: "load", Code: bucketload.CodeConflict,
@@ -63,13 +67,23 @@ func (l *Ledger) hold(ctx context.Context, run string) (*pgx.Conn, error) {
 	}
 	own := conn.Hijack() // whatever comes now, a lock must not go back into the pool
 	if err == nil {
-		_, err = own.Exec(ctx, `LISTEN `+cancelChannel)
+		_, err = own.Exec(whole, `LISTEN `+cancelChannel)
 	}
 	if err != nil {
 		_ = own.Close(context.WithoutCancel(ctx))
 		return nil, bucketload.DatabaseError("ledger", err)
 	}
 	return own, nil
+}
+
+// letGo is how long letting go of a run may take where the server says nothing.
+const letGo = 5 * time.Second
+
+// late gives a context that ends letGo after ctx does.
+func late(ctx context.Context) (context.Context, context.CancelFunc) {
+	late, stop := context.WithCancel(context.WithoutCancel(ctx))
+	unwatch := context.AfterFunc(ctx, func() { time.AfterFunc(letGo, stop) })
+	return late, func() { unwatch(); stop() }
 }
 
 // heartbeat is how long the lock's connection may be silent before it is asked
@@ -117,9 +131,11 @@ func (l *Ledger) listen(ctx context.Context, conn *pgx.Conn, run string, cancell
 			cancelled()
 		}
 		if silent {
-			ask, stop := context.WithTimeout(ctx, heartbeat)
+			whole, end := late(ctx)
+			ask, stop := context.WithTimeout(whole, heartbeat)
 			err = conn.Ping(ask)
 			stop()
+			end()
 		}
 		if err != nil {
 			return
