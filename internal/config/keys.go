@@ -88,7 +88,7 @@ var tableKeys = []key[bucketload.Load]{
 	{path: "indexes", usage: "indexes to build before the swap, such as (station_id, date)", at: func(l *bucketload.Load) any { return &l.Indexes }, check: notBlank},
 	{path: "constraints", usage: "table constraints to add before the swap", at: func(l *bucketload.Load) any { return &l.Constraints }, check: notBlank},
 	{path: "statistics", usage: "extended statistics to create before the swap", at: func(l *bucketload.Load) any { return &l.Statistics }, check: notBlank},
-	{path: "before_swap_sql", usage: "SQL statements to run before the swap", at: func(l *bucketload.Load) any { return &l.BeforeSwapSQL }, check: notBlank},
+	{path: "before_swap_sql", usage: "SQL to run before the swap; {staging} is the new table, to be changed, {table} the live one, to be read", at: func(l *bucketload.Load) any { return &l.BeforeSwapSQL }, check: notBlank},
 	{path: "checks.rows.min", usage: "fewer rows fail the run", at: func(l *bucketload.Load) any { return &l.Checks.Rows.Min }},
 	{path: "checks.rows.max", usage: "more rows fail the run; 0: no bound", at: func(l *bucketload.Load) any { return &l.Checks.Rows.Max }},
 	{path: "checks.vs_live", usage: "fewer rows than this percentage of the live table's fail the run", at: func(l *bucketload.Load) any { return (*ratio)(&l.Checks.VsLive) }},

@@ -96,6 +96,46 @@ func TestBuildGoesOn(t *testing.T) {
 	}
 }
 
+// TestBeforeSwapSQLKeepsToItself: SQL of the load's own neither ends the
+// transaction that it is recorded in nor takes its table away.
+func TestBeforeSwapSQLKeepsToItself(t *testing.T) {
+	t.Parallel()
+	whole := newBench(t, 0)
+	const ended, gone = "has ended the transaction", "has dropped or renamed {staging}"
+	for sql, refused := range map[string]string{
+		"COMMIT":           ended,
+		"ROLLBACK":         ended,
+		"COMMIT AND CHAIN": ended,
+		"ROLLBACK; BEGIN":  ended,
+		"UPDATE {staging} SET n = n + 10; COMMIT; SELECT 1":                                  ended,
+		"DROP TABLE {staging}":                                                               gone,
+		"ALTER TABLE {staging} RENAME TO other":                                              gone,
+		"UPDATE {staging} SET n = n + 10; SAVEPOINT a; DELETE FROM {staging}; ROLLBACK TO a": "",
+	} {
+		t.Run(sql, func(t *testing.T) {
+			b := whole.part(t)
+			b.exec(b.named("CREATE TABLE {t} AS SELECT 'old' AS f, 1 AS n"))
+			run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) { l.BeforeSwapSQL = []string{sql} }))
+			b.must(b.copyAll(run))
+			_, err := b.Finish(t.Context(), ledger.Try{Run: run})
+			if refused == "" {
+				b.must(err)
+				return
+			}
+			wantCode(t, err, bucketload.CodeUsage, "before_swap_sql", refused, "load again")
+			if got := fmt.Sprint(b.perFile(b.table)); got != "map[old:1]" {
+				t.Errorf("the live table has %s", got)
+			}
+			if n := b.value("SELECT count(*) FROM dataimport.r_" + run); n != "3" {
+				t.Errorf("%s rows of staging are left", n)
+			}
+			if n := b.value("SELECT built FROM bucketload.runs WHERE id = $1", run); n != "0" {
+				t.Errorf("%s steps are recorded", n)
+			}
+		})
+	}
+}
+
 // TestNothingIsAddedOnceBuilt: rows that came after a build step would miss what
 // it has done, so a file that failed before it is left to another run.
 func TestNothingIsAddedOnceBuilt(t *testing.T) {

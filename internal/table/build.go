@@ -348,13 +348,45 @@ func Build(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, st
 			return err
 		}
 	}
-	if _, err := tx.Exec(ctx, step.SQL); err != nil {
-		return buildError(err, load, run, step)
+	if err := within(ctx, tx, load, run, step); err != nil {
+		return err
 	}
-	if step.Key == "constraints" {
+	switch step.Key {
+	case "constraints":
 		return notToItself(ctx, tx, load, run)
+	case "before_swap_sql":
+		return stillThere(ctx, tx, load, run)
 	}
 	return nil
+}
+
+// within runs the step, which commits with its record and so must not end the
+// transaction itself: the savepoint would end with it, whatever it begins anew.
+func within(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, step Step) error {
+	savepoint, err := tx.Begin(ctx)
+	if err != nil {
+		return bucketload.DatabaseError("finish", err)
+	}
+	if _, err := savepoint.Exec(ctx, step.SQL); err != nil {
+		return buildError(err, load, run, step)
+	}
+	err = savepoint.Commit(ctx)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == "25P01" || pg.Code == "3B001") { // no_active_sql_transaction, invalid_savepoint_specification
+		return &bucketload.Error{Op: "finish", Code: bucketload.CodeUsage, Message: step.Key + " has ended the transaction that it was run in",
+			Hint: fmt.Sprintf("leave out COMMIT, ROLLBACK and the like: each entry is committed with the record that it was run; mend %s of %s, then load again", step.Key, load.Key)}
+	}
+	return bucketload.DatabaseError("finish", err)
+}
+
+// stillThere is an error where SQL of the load's own has taken staging away.
+func stillThere(ctx context.Context, q Queryer, load *bucketload.Load, run string) error {
+	staging := bucketload.StagingTable(run)
+	there, err := Exists(ctx, q, staging)
+	if err != nil || there {
+		return err
+	}
+	return &bucketload.Error{Op: "finish", Code: bucketload.CodeUsage, Message: fmt.Sprintf("before_swap_sql has dropped or renamed {staging}, %s, which is to become %s", staging, load.Table),
+		Hint: fmt.Sprintf("nothing was changed; change the rows of {staging} and keep the table: mend before_swap_sql of %s, then load again", load.Key)}
 }
 
 // validation gives the statement by which the foreign keys of the step judge the
