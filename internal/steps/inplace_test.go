@@ -26,6 +26,8 @@ func TestReplaceInPlace(t *testing.T) {
 		"partitions":        "CREATE TABLE {t} (f text, n int) PARTITION BY LIST (f); CREATE TABLE {t}_a PARTITION OF {t} FOR VALUES IN ('a'); CREATE TABLE {t}_o PARTITION OF {t} DEFAULT",
 		"inheritance":       "CREATE TABLE {t}_p (f text); CREATE TABLE {t} (n int) INHERITS ({t}_p)",
 		"deferrable key":    "CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE {t}_c (n int REFERENCES {t} DEFERRABLE); INSERT INTO {t} VALUES ('x', 2); INSERT INTO {t}_c VALUES (2)",
+		"key of no rows":    "CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE {t}_c (n int REFERENCES {t}); INSERT INTO {t}_c VALUES (NULL)",
+		"key switched off":  "CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE {t}_c (n int REFERENCES {t}); INSERT INTO {t} VALUES ('x', 2); INSERT INTO {t}_c VALUES (2); ALTER TABLE {t} DISABLE TRIGGER ALL",
 		"identity":          "CREATE TABLE {t} (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, f text, n int, twice int GENERATED ALWAYS AS (n * 2) STORED)",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +80,13 @@ func TestReplaceInPlaceRefuses(t *testing.T) {
 		{"cascade", "CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE {t}_c (n int REFERENCES {t} ON DELETE CASCADE); INSERT INTO {t} VALUES ('old', 7); INSERT INTO {t}_c VALUES (7)",
 			bucketload.CodeDependents, []string{"foreign key {t}_c_n_fkey of {t}_c"}},
 		{"referred to", "CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE {t}_c (n int REFERENCES {t}); INSERT INTO {t} VALUES ('old', 7); INSERT INTO {t}_c VALUES (7)",
-			bucketload.CodeDatabase, []string{"foreign key", "{t}_c"}},
+			bucketload.CodeDependents, []string{"prepare: rows of public.{t}_c refer to those of public.{t}", `ALTER TABLE "public"."{t}_c" ALTER CONSTRAINT "{t}_c_n_fkey" DEFERRABLE, which`, "replace: swap"}},
+		{"restricted", "CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE {t}_c (n int REFERENCES {t} ON DELETE RESTRICT DEFERRABLE); INSERT INTO {t} VALUES ('old', 7); INSERT INTO {t}_c VALUES (7)",
+			bucketload.CodeDependents, []string{"prepare: rows of public.{t}_c refer", "ON DELETE NO ACTION DEFERRABLE"}},
+		{"referred to by a key that is not validated", "CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE {t}_c (n int); INSERT INTO {t} VALUES ('old', 7); INSERT INTO {t}_c VALUES (7), (8); ALTER TABLE {t}_c ADD CONSTRAINT k FOREIGN KEY (n) REFERENCES {t} NOT VALID",
+			bucketload.CodeDatabase, []string{"swap: ", "(n)=(7)", `ALTER TABLE "public"."{t}_c" ALTER CONSTRAINT "k" DEFERRABLE`, "bucketload redrive "}},
+		{"referred to by a key that waits in vain", "CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE {t}_c (n int REFERENCES {t} DEFERRABLE); INSERT INTO {t} VALUES ('old', 7); INSERT INTO {t}_c VALUES (7)",
+			bucketload.CodeDatabase, []string{"swap: ", "(n)=(7)", "mend or delete the rows of public.{t}_c", "bucketload redrive "}},
 		{"trigger", "CREATE TABLE {t} (f text, n int); CREATE FUNCTION {t}_f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.n = 1 THEN RETURN NULL; END IF; RETURN NEW; END'; CREATE TRIGGER tr BEFORE INSERT ON {t} FOR EACH ROW EXECUTE FUNCTION {t}_f()",
 			bucketload.CodeCheck, []string{"would have 2 rows in the place of 3", "nothing was changed"}},
 		{"rule", "CREATE TABLE {t} (f text, n int); CREATE RULE r AS ON DELETE TO {t} DO INSTEAD NOTHING", bucketload.CodeCheck, []string{"would have 4 rows in the place of 3"}},

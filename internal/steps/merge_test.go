@@ -207,3 +207,20 @@ func TestChanged(t *testing.T) {
 		t.Errorf("forced: %+v, %s", r.Files, state())
 	}
 }
+
+// TestReplacePartitionReferredTo: rows of others refer to what is deleted, and a key
+// that waits finds them again.
+func TestReplacePartitionReferredTo(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0)
+	b.exec("CREATE TABLE t (f text, n int PRIMARY KEY); INSERT INTO t VALUES ('old', 1), ('old', 9); CREATE TABLE c (n int REFERENCES t); INSERT INTO c VALUES (1), (9)")
+	load := b.load(map[string]string{"a.csv": "f,n\nnew,1\n"}, withColumns(columnsFN...), merging(bucketload.ModeReplacePartition, "n"))
+	_, err := b.whole(load)
+	wantCode(t, err, bucketload.CodeDatabase, "swap: ", "(n)=(1)", `ALTER TABLE "public"."c" ALTER CONSTRAINT "c_n_fkey" DEFERRABLE`, "bucketload redrive ")
+	b.exec(`ALTER TABLE "public"."c" ALTER CONSTRAINT "c_n_fkey" DEFERRABLE`)
+	_, err = b.whole(load)
+	b.must(err)
+	if got := fmt.Sprint(b.perFile("t")); got != "map[new:1 old:1]" {
+		t.Errorf("rows %s", got)
+	}
+}

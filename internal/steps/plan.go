@@ -105,7 +105,7 @@ func (s *Steps) swappable(ctx context.Context, load *bucketload.Load, live *tabl
 	if err := table.MayReplace(ctx, s.Pool, load.Table); err != nil || live == nil {
 		return err
 	}
-	if err := table.Refuse(load.Table, live.Dependents); err != nil {
+	if err := table.Refuse(ctx, s.Pool, load.Table, live); err != nil {
 		return err
 	}
 	_, _, err := s.backup(ctx, s.Pool, load)

@@ -231,7 +231,7 @@ func (s *Steps) change(ctx context.Context, try ledger.Try, load *bucketload.Loa
 	if err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+	return table.Unmet(load, run, pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		if done, err := s.settle(ctx, tx, try); err != nil || done {
 			return err
 		}
@@ -246,7 +246,7 @@ func (s *Steps) change(ctx context.Context, try ledger.Try, load *bucketload.Loa
 			s.keeps(run, kept)
 		}
 		return ledger.Publish(ctx, tx, try, load.Table, ledger.Publication{Status: status})
-	})
+	}))
 }
 
 // validate has the constraints that swaps of the table, or of all tables where it

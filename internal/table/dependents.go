@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,9 +28,9 @@ const stays = "would stay on the old table or be lost"
 
 // Refuse makes the error for a table that cannot be swapped; nil where all
 // that hangs on it can follow.
-func Refuse(name bucketload.TableName, dependents []Dependent) error {
+func Refuse(ctx context.Context, q Queryer, name bucketload.TableName, live *Live) error {
 	var refused []string
-	for _, d := range dependents {
+	for _, d := range live.Dependents {
 		if d.Refused {
 			refused = append(refused, d.What)
 		}
@@ -37,9 +38,15 @@ func Refuse(name bucketload.TableName, dependents []Dependent) error {
 	if len(refused) == 0 {
 		return nil
 	}
+	hint := "replace the rows and keep the table: --replace in_place; or drop them before the load and make them again after it"
+	err := emptiable(ctx, q, name, live, "drop what would be left behind before the load and make it again after it")
+	if in, ok := errors.AsType[*bucketload.Error](err); ok && in.Code == bucketload.CodeDependents {
+		hint = "--replace in_place keeps the table, but " + in.Message + ": " + in.Hint
+	} else if err != nil {
+		return err
+	}
 	return &bucketload.Error{Op: "swap", Code: bucketload.CodeDependents,
-		Message: fmt.Sprintf("%s cannot be swapped, these would stay on the old table or be lost: %s", name, strings.Join(refused, "; ")),
-		Hint:    "replace the rows and keep the table: --replace in_place; or drop them before the load and make them again after it"}
+		Message: fmt.Sprintf("%s cannot be swapped, these would stay on the old table or be lost: %s", name, strings.Join(refused, "; ")), Hint: hint}
 }
 
 // Unfit is an error where the new table's columns are not what the live one's

@@ -2,7 +2,6 @@ package table
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,7 +26,7 @@ func FitsInPlace(ctx context.Context, q Queryer, load *bucketload.Load, live *Li
 	if err := mayChange(ctx, q, load, live, "SELECT", "INSERT", "DELETE"); err != nil {
 		return err
 	}
-	return noCascade(ctx, q, load, live, "write replace: swap, which the foreign key follows")
+	return emptiable(ctx, q, load.Table, live, "write replace: swap, which the foreign key follows")
 }
 
 // fitsColumns is an error where the live table lacks one of the columns, or has
@@ -62,22 +61,6 @@ func mayChange(ctx context.Context, q Queryer, load *bucketload.Load, live *Live
 	}
 	return &bucketload.Error{Op: "plan", Code: bucketload.CodeAccess, Message: fmt.Sprintf("role %q may not replace the rows of %s", user, load.Table),
 		Hint: fmt.Sprintf("GRANT %s ON %s TO %s", strings.Join(privileges, ", "), Quote(load.Table), quote(user))}
-}
-
-// noCascade is an error where deleting rows of the live table would delete or
-// change those of others.
-func noCascade(ctx context.Context, q Queryer, load *bucketload.Load, live *Live, hint string) error {
-	var key string
-	err := q.QueryRow(ctx, `SELECT quote_ident(conname) || ' of ' || conrelid::regclass FROM pg_constraint
-		WHERE confrelid = $1 AND conrelid <> $1 AND contype = 'f' AND confdeltype IN ('c', 'n', 'd') ORDER BY 1 LIMIT 1`, live.OID).Scan(&key)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil
-	case err != nil:
-		return bucketload.DatabaseError("plan", err)
-	}
-	return &bucketload.Error{Op: "prepare", Code: bucketload.CodeDependents,
-		Message: fmt.Sprintf("deleting the rows of %s would delete or change others by the foreign key %s", load.Table, key), Hint: hint}
 }
 
 // judges says whether a step finds rows that the table must not have. The
@@ -120,7 +103,7 @@ func ReplaceRows(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run stri
 		insert,
 	} {
 		if _, err := tx.Exec(ctx, sql); err != nil {
-			return bucketload.DatabaseError("swap", fmt.Errorf("%w (in: %s)", detailed(err), sql))
+			return changeError(load, run, err, sql)
 		}
 	}
 	want, err := Count(ctx, tx, bucketload.StagingTable(run))

@@ -72,7 +72,7 @@ func testDependents(t *testing.T, d *db) {
 		}
 		want, follows := strings.CutPrefix(test.want, "+")
 		there := slices.ContainsFunc(live.Dependents, func(d table.Dependent) bool { return d.What == want && d.Refused != follows })
-		switch err := table.Refuse(named("t"), live.Dependents); {
+		switch err := table.Refuse(t.Context(), d.Conn, named("t"), live); {
 		case want == "" && len(live.Dependents) > 0, want != "" && !there, follows && len(live.Dependents) > 1:
 			t.Errorf("%s: %+v, want %q", test.sql, live.Dependents, test.want)
 		case want != "" && !follows:

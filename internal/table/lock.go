@@ -57,7 +57,7 @@ func (s *swap) lock(ctx context.Context) (*Live, error) {
 	if err != nil || live == nil {
 		return nil, err
 	}
-	if err := Refuse(s.load.Table, live.Dependents); err != nil {
+	if err := Refuse(ctx, s.tx, s.load.Table, live); err != nil {
 		return nil, s.unfit(err)
 	}
 	columns, err := Columns(ctx, s.tx, s.in)

@@ -42,7 +42,7 @@ func FitsMerge(ctx context.Context, q Queryer, load *bucketload.Load, live *Live
 		if err := mayChange(ctx, q, load, live, "SELECT", "INSERT", "DELETE"); err != nil {
 			return err
 		}
-		return noCascade(ctx, q, load, live, "take other key columns, or write mode: replace, which the foreign key follows")
+		return noCascade(ctx, q, load.Table, live, "take other key columns, or write mode: replace, which the foreign key follows")
 	}
 	if err := mayChange(ctx, q, load, live, "SELECT", "INSERT", "UPDATE"); err != nil {
 		return err
@@ -128,7 +128,7 @@ func Merge(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, fi
 	for _, sql := range append([]string{"SET LOCAL row_security = off"}, MergeSQL(load, run, columns, filled)...) {
 		tag, err := tx.Exec(ctx, sql)
 		if err != nil {
-			return bucketload.DatabaseError("swap", fmt.Errorf("%w (in: %s)", detailed(err), sql))
+			return changeError(load, run, err, sql)
 		}
 		got = tag.RowsAffected()
 	}

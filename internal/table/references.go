@@ -147,3 +147,121 @@ func Referred(ctx context.Context, q Queryer, constraints []string, of ...bucket
 	})
 	return list, bucketload.DatabaseError("plan", err)
 }
+
+// emptiable is an error where deleting all rows of the live table, before the new
+// ones come, would change rows of others, or be refused for them. otherwise is
+// what to do in place of it.
+func emptiable(ctx context.Context, q Queryer, name bucketload.TableName, live *Live, otherwise string) error {
+	if err := noCascade(ctx, q, name, live, otherwise); err != nil {
+		return err
+	}
+	return notReferred(ctx, q, name, live, otherwise)
+}
+
+// noCascade is an error where deleting rows of the live table would delete or
+// change those of others.
+func noCascade(ctx context.Context, q Queryer, name bucketload.TableName, live *Live, otherwise string) error {
+	var key string
+	err := q.QueryRow(ctx, `SELECT quote_ident(conname) || ' of ' || conrelid::regclass FROM pg_constraint
+		WHERE confrelid = $1 AND conrelid <> $1 AND contype = 'f' AND confdeltype IN ('c', 'n', 'd') ORDER BY 1 LIMIT 1`, live.OID).Scan(&key)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return bucketload.DatabaseError("plan", err)
+	}
+	return &bucketload.Error{Op: "prepare", Code: bucketload.CodeDependents,
+		Message: fmt.Sprintf("deleting the rows of %s would delete or change others by the foreign key %s", name, key), Hint: otherwise}
+}
+
+// notReferred is an error where rows of other tables refer to those of the live one
+// by a key that does not wait for the new ones. What cannot be known here is left to
+// the server: rows that the role may not read, keys that are not validated, and those
+// to a table of which this one is a partition.
+func notReferred(ctx context.Context, q Queryer, name bucketload.TableName, live *Live, otherwise string) error {
+	rows, err := q.Query(ctx, `
+		SELECT n.nspname, k.relname, conname, confdeltype = 'r', format('SELECT EXISTS (SELECT FROM %I.%I WHERE %s)', n.nspname, k.relname,
+			(SELECT string_agg(format('%I IS NOT NULL', attname), ' AND ') FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)))
+		FROM pg_constraint c JOIN pg_class k ON k.oid = conrelid JOIN pg_namespace n ON n.oid = k.relnamespace
+		WHERE confrelid = $1 AND conrelid <> $1 AND contype = 'f' AND convalidated AND conparentid = 0
+		AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(conrelid, 'SELECT')
+		AND EXISTS (SELECT FROM pg_trigger WHERE tgconstraint = c.oid AND tgrelid = $1 AND tgtype & 8 <> 0 -- of DELETE
+			AND tgenabled IN ('O', 'A') AND NOT tgdeferrable)
+		ORDER BY 1, 2, 3`, live.OID)
+	if err != nil {
+		return bucketload.DatabaseError("plan", err)
+	}
+	type key struct {
+		Schema, Child, Name string
+		Restrict            bool
+		Refers              string // a query for whether rows do
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowToStructByPos[key])
+	if err != nil {
+		return bucketload.DatabaseError("plan", err)
+	}
+	for _, k := range keys {
+		var refers bool
+		if err := q.QueryRow(ctx, k.Refers).Scan(&refers); err != nil {
+			return bucketload.DatabaseError("plan", err)
+		}
+		if !refers {
+			continue
+		}
+		child := bucketload.TableName{Schema: k.Schema, Name: k.Child}
+		cure := letsWait(child, k.Name) + ", which lets it wait"
+		if k.Restrict {
+			cure = "make it again as ON DELETE NO ACTION DEFERRABLE, as RESTRICT never waits"
+		}
+		return &bucketload.Error{Op: "prepare", Code: bucketload.CodeDependents,
+			Message: fmt.Sprintf("rows of %s refer to those of %s by the foreign key %s, which does not wait until the new ones are in", child, name, k.Name),
+			Hint:    cure + "; or " + otherwise}
+	}
+	return nil
+}
+
+// letsWait is the statement after which a foreign key can be judged by the commit.
+func letsWait(child bucketload.TableName, key string) string {
+	return "ALTER TABLE " + Quote(child) + " ALTER CONSTRAINT " + quote(key) + " DEFERRABLE"
+}
+
+// referring is the foreign key of another table by which the server has refused to
+// let rows of the load's table go.
+func referring(load *bucketload.Load, err error) (child bucketload.TableName, key string, ok bool) {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || pg.Code != "23503" && pg.Code != "23001" { // foreign_key_violation, restrict_violation
+		return child, "", false
+	}
+	child = bucketload.TableName{Schema: pg.SchemaName, Name: pg.TableName}
+	return child, pg.ConstraintName, child != load.Table
+}
+
+// changeError is of a statement that changes the rows of a live table, which stays.
+func changeError(load *bucketload.Load, run string, err error, sql string) error {
+	child, key, ok := referring(load, err)
+	err = bucketload.DatabaseError("swap", fmt.Errorf("%w (in: %s)", detailed(err), sql))
+	if !ok {
+		return err
+	}
+	e := *bucketload.AsError(err)
+	e.Hint = fmt.Sprintf("mend or delete the rows of %s that refer to what would go, then: bucketload redrive %s", child, run)
+	if load.Mode != bucketload.ModeUpsert { // which has no rows that come after
+		e.Hint = fmt.Sprintf("where the new rows have what those of %s refer to, let the key wait for them, unless it is ON DELETE RESTRICT: %s; or else %s", child, letsWait(child, key), e.Hint)
+	}
+	return &e
+}
+
+// Unmet is the error of a commit that a change of the live table's rows comes to,
+// for rows of others whose foreign key has waited for new ones that have not come.
+func Unmet(load *bucketload.Load, run string, err error) error {
+	if _, known := errors.AsType[*bucketload.Error](err); known {
+		return err
+	}
+	child, _, ok := referring(load, err)
+	if !ok {
+		return err
+	}
+	e := *bucketload.AsError(bucketload.DatabaseError("swap", detailed(err)))
+	e.Hint = fmt.Sprintf("mend or delete the rows of %s that refer to what the new ones lack, then: bucketload redrive %s", child, run)
+	return &e
+}

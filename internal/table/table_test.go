@@ -173,7 +173,7 @@ func (r *run) prepare() error {
 		wanted = append(wanted, table.Column{Name: c.Name, Type: c.Type})
 	}
 	if live != nil {
-		if err := table.Refuse(r.load.Table, live.Dependents); err != nil {
+		if err := table.Refuse(ctx, r.Conn, r.load.Table, live); err != nil {
 			return err
 		}
 		if wanted == nil {
