@@ -59,7 +59,7 @@ const passes = "this passes by itself: type the same again"
 func sqlState(code string) (transient bool, hint string) {
 	switch code {
 	case "42501": // insufficient_privilege
-		return false, "grant the role what it needs: CREATE on the database or on schemas dataimport, databackup and bucketload, and ownership of the live table"
+		return false, "grant the role what it lacks: loading takes CREATE on the database, or schemas bucketload, dataimport and databackup of its own, and to own the table that it replaces; docs/security.md has the grants for every use"
 	case "28P01", "28000": // invalid_password, invalid_authorization_specification
 		return false, "check user and password in --to, BUCKETLOAD_TO or ~/.pgpass"
 	case "3D000": // invalid_catalog_name

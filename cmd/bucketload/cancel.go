@@ -29,7 +29,7 @@ finds that it comes too late.`,
 		Args: needArgs(1, 1, "one run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, id := cmd.Context(), args[0]
-			return a.reading(ctx, func(s *steps.Steps) error {
+			return a.writing(ctx, func(s *steps.Steps) error {
 				was, err := s.Ledger.Cancel(ctx, id)
 				if err != nil {
 					return err
@@ -95,7 +95,7 @@ source_after_load says so.`,
 				return usage("--older-than goes by time, and these runs are named", "bucketload gc "+strings.Join(runs, " "))
 			}
 			ctx := cmd.Context()
-			return a.reading(ctx, func(s *steps.Steps) error {
+			return a.writing(ctx, func(s *steps.Steps) error {
 				if !dry && len(runs) == 0 {
 					dead, err := s.Ledger.Bury(ctx)
 					for _, run := range dead {

@@ -106,7 +106,7 @@ them is named.`,
 			if err != nil {
 				return err
 			}
-			return a.reading(ctx, func(s *steps.Steps) error {
+			return a.writing(ctx, func(s *steps.Steps) error {
 				did, err := s.Rollback(ctx, load, to)
 				if err != nil {
 					return err

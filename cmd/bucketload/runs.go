@@ -20,6 +20,17 @@ import (
 // reading connects for a command that reads the ledger, and does nothing where
 // there is none yet.
 func (a *app) reading(ctx context.Context, read func(*steps.Steps) error) error {
+	return a.withLedger(ctx, "reading takes GRANT USAGE ON SCHEMA bucketload and GRANT SELECT ON ALL TABLES IN SCHEMA bucketload, to the role", read)
+}
+
+// writing is reading for a command that changes what loads have made.
+func (a *app) writing(ctx context.Context, write func(*steps.Steps) error) error {
+	return a.withLedger(ctx, "this changes what loads have made: connect as the role that loads the tables", write)
+}
+
+// withLedger connects for what is done with a ledger that is there. rights is the
+// hint where the role lacks some.
+func (a *app) withLedger(ctx context.Context, rights string, do func(*steps.Steps) error) error {
 	s, closePool, err := a.connectLedger(ctx, 1)
 	if err != nil {
 		return err
@@ -34,11 +45,11 @@ func (a *app) reading(ctx context.Context, read func(*steps.Steps) error) error 
 		err = s.Ledger.Upgrade(ctx)
 	}
 	if err == nil {
-		err = read(s)
+		err = do(s)
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42501" { // insufficient_privilege
 		e := *bucketload.AsError(err)
-		e.Hint = "reading takes GRANT USAGE ON SCHEMA bucketload and GRANT SELECT ON ALL TABLES IN SCHEMA bucketload, to the role"
+		e.Hint = rights
 		return &e
 	}
 	return err

@@ -31,6 +31,7 @@ func TestSecurityDocument(t *testing.T) {
 			strings.ReplaceAll(twice, "data/", "data/ --mode replace_partition --set key=[id] --force")},
 		"It replaces the rows of a table of another's": {"CREATE TABLE public.year_2022 (id bigint); INSERT INTO public.year_2022 VALUES (7)", strings.ReplaceAll(twice, "data/", "data/ --replace in_place")},
 		"Who only looks": {"loaded", "runs; status RUN; files RUN; history RUN; rejects RUN; backups year_2022"},
+		"Who verifies":   {"loaded", "verify year_2022"},
 	}
 	dir := t.TempDir()
 	writeExample(t, filepath.Join(dir, "data", "a.csv"), "id\n1\n2\n", nil)

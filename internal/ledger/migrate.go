@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -56,11 +57,11 @@ func (l *Ledger) Migrate(ctx context.Context) error {
 	if err != nil {
 		return bucketload.DatabaseError("ledger", err)
 	}
-	var complete bool
-	if err := l.pool.QueryRow(ctx, `SELECT count(*) = cardinality($1::text[]) FROM pg_namespace WHERE nspname = ANY ($1)`, schemas).Scan(&complete); err != nil {
-		return bucketload.DatabaseError("ledger", err)
+	missing, err := l.missing(ctx)
+	if err != nil {
+		return err
 	}
-	if version == len(files) && complete {
+	if version == len(files) && len(missing) == 0 {
 		return nil
 	}
 	if version > len(files) {
@@ -112,6 +113,34 @@ func (l *Ledger) Migrate(ctx context.Context) error {
 			Hint:    "wait for it, or look: SELECT * FROM bucketload.runs WHERE status = 'running'"}
 	}
 	return bucketload.DatabaseError("ledger", err)
+}
+
+// MayMigrate is nil where the schemas are there, or Migrate may make them.
+func (l *Ledger) MayMigrate(ctx context.Context) error {
+	_, err := l.missing(ctx)
+	return err
+}
+
+// missing gives the schemas that are not there; it is CodeAccess where the role may
+// not make them.
+func (l *Ledger) missing(ctx context.Context) (missing []string, err error) {
+	var user, database string
+	var may bool
+	if err := l.pool.QueryRow(ctx, `SELECT current_user, current_database(), has_database_privilege(current_database(), 'CREATE'),
+		ARRAY(SELECT s FROM unnest($1::text[]) s WHERE s NOT IN (SELECT nspname FROM pg_namespace))`, schemas).Scan(&user, &database, &may, &missing); err != nil {
+		return nil, bucketload.DatabaseError("ledger", err)
+	}
+	if may || len(missing) == 0 {
+		return missing, nil
+	}
+	role := pgx.Identifier{user}.Sanitize()
+	hint := fmt.Sprintf("GRANT CREATE ON DATABASE %s TO %s; or make them for it:", pgx.Identifier{database}.Sanitize(), role)
+	for _, schema := range missing {
+		hint += " CREATE SCHEMA " + pgx.Identifier{schema}.Sanitize() + " AUTHORIZATION " + role + ";"
+	}
+	return nil, &bucketload.Error{Op: "ledger", Code: bucketload.CodeAccess,
+		Message: fmt.Sprintf("role %q may not make schemas in database %q, which lacks %s", user, database, strings.Join(missing, ", ")),
+		Hint:    strings.TrimSuffix(hint, ";")}
 }
 
 // migratePatience is how long a migration waits for a lock.

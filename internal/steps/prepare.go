@@ -62,7 +62,7 @@ func (s *Steps) Prepare(ctx context.Context, in ledger.Try) (err error) {
 		if steps, err = s.buildable(ctx, r.Load, in.Run, live, resolution); err != nil {
 			return err
 		}
-	} else if err := appendable(r.Load, live, resolution); err != nil {
+	} else if err := s.appendable(ctx, r.Load, live, resolution); err != nil {
 		return err
 	}
 	return s.record(ctx, in.Run, r.Load, live, resolution, steps, staging)
@@ -193,8 +193,12 @@ func hasColumns(load *bucketload.Load, r *Resolution) error {
 	return nil
 }
 
-// appendable says whether every column that files fill is in the live table.
-func appendable(load *bucketload.Load, live *table.Live, r *Resolution) error {
+// appendable says whether the role may add rows to the live table, and every column
+// that files fill is in it.
+func (s *Steps) appendable(ctx context.Context, load *bucketload.Load, live *table.Live, r *Resolution) error {
+	if err := table.May(ctx, s.Pool, load.Table, live, "add rows to", "INSERT"); err != nil {
+		return err
+	}
 	for _, c := range r.Columns {
 		if liveColumn(live, c.Name) == nil {
 			return &bucketload.Error{Op: "prepare", Code: bucketload.CodeNewColumn, Column: c.Name,

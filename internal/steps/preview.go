@@ -120,11 +120,14 @@ func (s *Steps) Preview(ctx context.Context, load *bucketload.Load) (_ *Preview,
 	if err := s.estimate(ctx, p, load, live, r); err != nil {
 		return p, err
 	}
+	if err := s.Ledger.MayMigrate(ctx); err != nil {
+		return p, err
+	}
 	if err := s.importable(ctx, load); err != nil {
 		return p, err
 	}
 	if !staging {
-		return p, appendable(load, live, r)
+		return p, s.appendable(ctx, load, live, r)
 	}
 	if err := s.swappable(ctx, load, live); err != nil {
 		return p, err

@@ -79,6 +79,9 @@ func (s *Steps) Verify(ctx context.Context, load *bucketload.Load, yield func(*V
 	if live == nil || len(runs) == 0 {
 		return nil, &bucketload.Error{Op: "verify", Code: bucketload.CodeUsage, Message: "no run has loaded " + load.Table.String(), Hint: "is it the right name? bucketload runs"}
 	}
+	if err := table.May(ctx, s.Pool, load.Table, live, "read", "SELECT"); err != nil {
+		return nil, err
+	}
 	v := &verifier{Steps: s, out: &Verified{Table: load.Table.String(), Files: map[Verdict]int64{}}, yield: yield}
 	if v.out.Rows, err = table.Count(ctx, s.Pool, load.Table); err != nil {
 		return nil, err

@@ -445,11 +445,11 @@ func Analyze(ctx context.Context, tx pgx.Tx, run string) error {
 	return bucketload.DatabaseError("finish", err)
 }
 
-// Count counts the table's rows.
+// Count counts the table's rows. What it is for is for the caller to say.
 func Count(ctx context.Context, q Queryer, name bucketload.TableName) (int64, error) {
 	var n int64
 	err := q.QueryRow(ctx, "SELECT count(*) FROM "+Quote(name)).Scan(&n)
-	return n, bucketload.DatabaseError("finish", err)
+	return n, err
 }
 
 // CountByFile counts the table's rows by the text of a column.

@@ -56,7 +56,7 @@ func Judge(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string) (r
 	if least := load.Checks.VsLive; least > 0 && live {
 		was, err := Count(ctx, tx, load.Table)
 		if err != nil {
-			return 0, nil, err
+			return 0, nil, bucketload.DatabaseError("check", err)
 		}
 		if float64(rows)*100 < least*float64(was) {
 			found = append(found, Finding{"vs_live", fmt.Sprintf("%d rows are %s of the %d in %s, less than checks.vs_live: %s", rows, percent(rows, was), was, load.Table, percentage(least))})

@@ -17,13 +17,16 @@ func InPlace(load *bucketload.Load, live *Live) bool {
 	return load.InPlace && load.Mode == bucketload.ModeReplace && live != nil
 }
 
+// replaceRows is what May is asked for rows that give way to others.
+const replaceRows = "replace the rows of"
+
 // FitsInPlace is an error where the live table cannot take the rows of a table
 // of these columns as they are, or where deleting its rows would change others.
 func FitsInPlace(ctx context.Context, q Queryer, load *bucketload.Load, live *Live, columns []Column) error {
 	if err := fitsColumns(load, live, columns, "replace: in_place", "replace: swap"); err != nil {
 		return err
 	}
-	if err := mayChange(ctx, q, load, live, "SELECT", "INSERT", "DELETE"); err != nil {
+	if err := May(ctx, q, load.Table, live, replaceRows, "SELECT", "INSERT", "DELETE"); err != nil {
 		return err
 	}
 	return emptiable(ctx, q, load.Table, live, "write replace: swap, which the foreign key follows")
@@ -46,21 +49,6 @@ func fitsColumns(load *bucketload.Load, live *Live, columns []Column, how, other
 		}
 	}
 	return nil
-}
-
-// mayChange is CodeAccess where the role lacks one of these privileges on the
-// live table.
-func mayChange(ctx context.Context, q Queryer, load *bucketload.Load, live *Live, privileges ...string) error {
-	var user string
-	var may bool
-	if err := q.QueryRow(ctx, `SELECT current_user, bool_and(has_table_privilege($1::oid, p)) FROM unnest($2::text[]) p`, live.OID, privileges).Scan(&user, &may); err != nil {
-		return bucketload.DatabaseError("plan", err)
-	}
-	if may {
-		return nil
-	}
-	return &bucketload.Error{Op: "plan", Code: bucketload.CodeAccess, Message: fmt.Sprintf("role %q may not replace the rows of %s", user, load.Table),
-		Hint: fmt.Sprintf("GRANT %s ON %s TO %s", strings.Join(privileges, ", "), Quote(load.Table), quote(user))}
 }
 
 // judges says whether a step finds rows that the table must not have. The
@@ -108,11 +96,11 @@ func ReplaceRows(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run stri
 	}
 	want, err := Count(ctx, tx, bucketload.StagingTable(run))
 	if err != nil {
-		return err
+		return bucketload.DatabaseError("swap", err)
 	}
 	if got, err := Count(ctx, tx, load.Table); err != nil || got != want {
 		if err != nil {
-			return err
+			return bucketload.DatabaseError("swap", err)
 		}
 		return &bucketload.Error{Op: "swap", Code: bucketload.CodeCheck,
 			Message: fmt.Sprintf("%s would have %d rows in the place of %d: a trigger or a rule changes what is inserted or deleted", load.Table, got, want),

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -203,7 +204,22 @@ func MayReplace(ctx context.Context, q Queryer, name bucketload.TableName) error
 	case !owns:
 		return &bucketload.Error{Op: "plan", Code: bucketload.CodeAccess,
 			Message: fmt.Sprintf("role %q may not replace %s, which %q owns", user, name, owner),
-			Hint:    fmt.Sprintf("GRANT %s TO %s, or load as the owner", quote(owner), quote(user))}
+			Hint:    fmt.Sprintf("ALTER TABLE %s OWNER TO %s; or load as a role that is its owner, or a member of that", Quote(name), quote(user))}
 	}
 	return nil
+}
+
+// May is CodeAccess where the role lacks one of these privileges on the table, for
+// what it is about to do with it.
+func May(ctx context.Context, q Queryer, name bucketload.TableName, live *Live, do string, privileges ...string) error {
+	var user string
+	var may bool
+	if err := q.QueryRow(ctx, `SELECT current_user, bool_and(has_table_privilege($1::oid, p)) FROM unnest($2::text[]) p`, live.OID, privileges).Scan(&user, &may); err != nil {
+		return bucketload.DatabaseError("", err)
+	}
+	if may {
+		return nil
+	}
+	return &bucketload.Error{Code: bucketload.CodeAccess, Message: fmt.Sprintf("role %q may not %s %s", user, do, name),
+		Hint: fmt.Sprintf("GRANT %s ON %s TO %s", strings.Join(privileges, ", "), Quote(name), quote(user))}
 }

@@ -39,12 +39,12 @@ func FitsMerge(ctx context.Context, q Queryer, load *bucketload.Load, live *Live
 		return err
 	}
 	if load.Mode == bucketload.ModeReplacePartition {
-		if err := mayChange(ctx, q, load, live, "SELECT", "INSERT", "DELETE"); err != nil {
+		if err := May(ctx, q, load.Table, live, replaceRows, "SELECT", "INSERT", "DELETE"); err != nil {
 			return err
 		}
 		return noCascade(ctx, q, load.Table, live, "take other key columns, or write mode: replace, which the foreign key follows")
 	}
-	if err := mayChange(ctx, q, load, live, "SELECT", "INSERT", "UPDATE"); err != nil {
+	if err := May(ctx, q, load.Table, live, replaceRows, "SELECT", "INSERT", "UPDATE"); err != nil {
 		return err
 	}
 	// What ON CONFLICT infers from columns: unique, at once, and of all rows.
@@ -114,7 +114,7 @@ func Merge(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, fi
 	}
 	want, err := Count(ctx, tx, bucketload.StagingTable(run))
 	if err != nil {
-		return err
+		return bucketload.DatabaseError("swap", err)
 	}
 	if err := WaitAtMost(ctx, tx, load.LockTimeout); err != nil {
 		return err
