@@ -33,6 +33,7 @@ type Column struct {
 	Element  uint32 // OID of an array's elements, which may be a domain; 0: it is no array
 	Elem     Type   // what that is over in the end
 	NotNull  bool   // NULL is refused
+	Retype   string // a statement that gives it another type, but for that, where the configuration does not; "" where it does
 
 	NullIf []string // values that mean NULL, compared after trimming
 	Trim   *bool    // default: on for types other than text, off for text

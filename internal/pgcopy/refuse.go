@@ -37,6 +37,36 @@ func (c *column) set(format string, args ...any) string {
 	return fmt.Sprintf("columns: {%s: {"+format+"}}", append([]any{column}, args...)...)
 }
 
+// typed is what gives the column another type.
+func (c *column) typed(name string) string {
+	if c.Retype != "" {
+		return c.Retype + name
+	}
+	return c.set("type: %s", name)
+}
+
+// wider is a type of numbers that holds what the column's does not; "" where that is
+// no number, or the column has none.
+func (c *column) wider(value []byte) string {
+	whole := int2 <= c.kind && c.kind <= int8
+	if !whole && (c.kind != numeric || c.limit < 0) {
+		return ""
+	}
+	if c.marked {
+		var ok bool
+		if value, ok = c.plain(value); !ok {
+			return ""
+		}
+	}
+	if _, f := parseInt(value, 64); f == fine && whole {
+		return "bigint"
+	}
+	if new(decimal).parse(value) {
+		return "numeric"
+	}
+	return ""
+}
+
 // refuseNull makes the error of a row that has no value for the column.
 func (c *column) refuseNull(row []bucketload.Field) *bucketload.Error {
 	e := &bucketload.Error{Code: bucketload.CodeNull, Column: c.Name, Message: "there is no value, and the column must have one (NOT NULL)",
@@ -52,15 +82,18 @@ func (c *column) refuseNull(row []bucketload.Field) *bucketload.Error {
 	return e
 }
 
-// refuse makes the error of a value that has the fault. Its hint names the
-// lines of configuration that would take the value.
+// refuse makes the error of a value that has the fault. Its hint names what would
+// take the value: lines of configuration, or a statement.
 func (c *column) refuse(f fault, value []byte) *bucketload.Error {
 	e := &bucketload.Error{Code: bucketload.CodeValue, Column: c.Name, Value: bucketload.Excerpt(value, maxExcerpt)}
 	quoted := strconv.Quote(e.Value)
 	if len(value) > maxExcerpt {
 		quoted = "the value"
 	}
-	e.Hint = fmt.Sprintf("if %s means no value: %s; or load the column as text: %s", quoted, c.set("null_if: [%s]", quoted), c.set("type: text"))
+	e.Hint = fmt.Sprintf("if %s means no value: %s; or load the column as text: %s", quoted, c.set("null_if: [%s]", quoted), c.typed("text"))
+	if wider := c.wider(value); wider != "" {
+		e.Hint = fmt.Sprintf("take a type that holds it: %s; or if %s means no value: %s", c.typed(wider), quoted, c.set("null_if: [%s]", quoted))
+	}
 	switch f {
 	case syntax:
 		e.Message = fmt.Sprintf("%s is not %s%s", quoted, c.TypeName, c.expected())
@@ -69,7 +102,7 @@ func (c *column) refuse(f fault, value []byte) *bucketload.Error {
 		}
 	case ambiguous:
 		e.Message = fmt.Sprintf("%s may mean two things: a minus at the beginning is that of its first part, or of all", quoted)
-		e.Hint = "write a sign before each part; or load the column as text: " + c.set("type: text")
+		e.Hint = "write a sign before each part; or load the column as text: " + c.typed("text")
 	case outOfRange:
 		e.Message = fmt.Sprintf("%s is out of range for %s", quoted, c.TypeName)
 	case wouldRound:
@@ -78,22 +111,22 @@ func (c *column) refuse(f fault, value []byte) *bucketload.Error {
 		if c.kind != numeric {
 			wider = "text"
 		}
-		e.Hint = "a load changes no value; take a type that holds it: " + c.set("type: %s", wider)
+		e.Hint = "a load changes no value; take a type that holds it: " + c.typed(wider)
 	case tooLong:
 		e.Message = fmt.Sprintf("the value has %s, %s takes %d", c.length(value), c.TypeName, c.limit)
 		if c.kind == array {
 			e.Message = fmt.Sprintf("an element is longer than %s takes", c.TypeName)
 		}
-		e.Hint = "a load cuts nothing off; take a longer type: " + c.set("type: text") + "; where only blanks are too much: " + c.set("trim: true")
+		e.Hint = "a load cuts nothing off; take a longer type: " + c.typed("text") + "; where only blanks are too much: " + c.set("trim: true")
 	case hasZone:
 		e.Message = fmt.Sprintf("%s has a time zone, and %s would lose it", quoted, c.TypeName)
-		e.Hint = "keep it: " + c.set("type: timestamptz")
+		e.Hint = "keep it: " + c.typed("timestamptz")
 		if c.kind.isClock() {
-			e.Hint = "keep it: " + c.set("type: timetz")
+			e.Hint = "keep it: " + c.typed("timetz")
 		}
 	case hasTime:
 		e.Message = fmt.Sprintf("%s has a time of day, and %s would lose it", quoted, c.TypeName)
-		e.Hint = "keep it: " + c.set("type: timestamp")
+		e.Hint = "keep it: " + c.typed("timestamp")
 	case notUTF8:
 		e.Code, e.Message = bucketload.CodeUTF8, "the value is not UTF-8"
 		e.Hint = "mend the file; or take type bytea, where it is binary"

@@ -55,18 +55,28 @@ const (
 // Causes groups the rows of a run that are still not loaded by their cause,
 // those with most rows first.
 func (s *Steps) Causes(ctx context.Context, run string) ([]*Cause, error) {
+	r, err := s.Ledger.Run(ctx, run)
+	if err != nil {
+		return nil, err
+	}
 	var layout Layout
 	if _, err := s.Ledger.Columns(ctx, run, &layout); err != nil {
 		return nil, err
 	}
 	c := newCauses(layout.Columns)
-	err := s.Ledger.Rejects(ctx, run, rawExcerpt+1, func(r *ledger.Rejected) error { c.add(r); return nil })
+	c.merges = r.Load.Mode.Merges()
+	if c.kept, err = s.kept(ctx, r.Load); err != nil {
+		return nil, err
+	}
+	err = s.Ledger.Rejects(ctx, run, rawExcerpt+1, func(r *ledger.Rejected) error { c.add(r); return nil })
 	return c.list(), err
 }
 
 // causes gathers rejects by their cause.
 type causes struct {
 	columns map[string]bucketload.Column
+	kept    *bucketload.TableName // the live table whose columns' types no configuration changes; nil: it does
+	merges  bool                  // rows that come later are no replay's
 	by      map[causeKey]*gathered
 	order   []*gathered
 }
@@ -106,7 +116,7 @@ func (c *causes) add(r *ledger.Rejected) {
 		if !ok {
 			column.Name = r.Column
 		}
-		g = &gathered{seen: map[string]bool{}, file: -1, candidates: candidates(r.Code, column)}
+		g = &gathered{seen: map[string]bool{}, file: -1, candidates: c.candidates(r.Code, column)}
 		g.Code, g.Column, g.Message, g.Hint = r.Code, r.Column, r.Message, r.Hint
 		_, row := Texts(r)
 		g.Example = Example{r.URI, r.Line, r.Value, bucketload.Excerpt(row, rawExcerpt)}

@@ -93,6 +93,46 @@ func TestCures(t *testing.T) {
 	}
 }
 
+// TestCuresOfKeptColumns: the columns of a table that stays are changed by nobody but
+// its owner, and then take what was rejected.
+func TestCuresOfKeptColumns(t *testing.T) {
+	t.Parallel()
+	whole := newBench(t, 0)
+	for name, c := range map[string]struct {
+		change func(*bucketload.Load)
+		then   string
+	}{
+		"append":   {func(l *bucketload.Load) { l.Mode = bucketload.ModeAppend }, CureReplay},
+		"in place": {inPlace, CureReplay},
+		"upsert":   {merging(bucketload.ModeUpsert, "n"), CureLoad},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := whole.part(t)
+			b.exec(b.named("CREATE TABLE {t} (f text, n bigint UNIQUE)"))
+			load := b.load(map[string]string{"a.csv": "f,n\na,1\na,2.5\n"}, tolerating(t, "90%", ""), c.change)
+			r, err := b.whole(load)
+			b.must(err)
+			causes, err := b.Causes(t.Context(), *r.ID)
+			b.must(err)
+			cure := Cure{b.named(`ALTER TABLE "public"."{t}" ALTER COLUMN "n" TYPE numeric`), c.then}
+			if len(causes) != 1 || len(causes[0].Cures) == 0 || causes[0].Cures[0] != cure || !strings.HasPrefix(causes[0].Hint, "take a type that holds it: "+cure.Line) {
+				t.Fatalf("%+v, want %+v", causes, cure)
+			}
+			b.exec(cure.Line)
+			if cure.Then == CureReplay {
+				_, err = b.Replay(t.Context(), *r.ID, b.mended(*r.ID, func(*bucketload.Load) {}))
+			} else {
+				load.Force = true
+				_, err = b.whole(load)
+			}
+			b.must(err)
+			if sum := b.value(b.named("SELECT sum(n) FROM {t}")); sum != "3.5" {
+				t.Errorf("sum %s", sum)
+			}
+		})
+	}
+}
+
 func TestRaggedCures(t *testing.T) {
 	for _, c := range []struct {
 		fields []int // of rows that need 5

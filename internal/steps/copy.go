@@ -260,6 +260,9 @@ func (b *batchCopy) columns(ctx context.Context, target bucketload.TableName) ([
 			NotNull: t.NotNull && b.def.staging, // a trigger of the live table may have a value
 			NullIf:  c.NullIf, Trim: c.Trim, Format: c.Format, Default: c.Default, TrueIf: c.TrueIf, FalseIf: c.FalseIf,
 			Decimal: mark(b.def.layout.CSV.Decimal), Thousands: mark(b.def.layout.CSV.Thousands)}
+		if b.def.kept != nil {
+			columns[i].Retype = table.RetypeSQL(*b.def.kept, c.Name)
+		}
 	}
 	return columns, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
 	"github.com/bucketload/bucketload/internal/pgcopy"
+	"github.com/bucketload/bucketload/internal/table"
 )
 
 // candidate is a change of the configuration that may cure all rows of a cause:
@@ -69,7 +70,7 @@ func (g *gathered) propose() []Cure {
 
 // candidates gives the changes that may cure what has gone wrong with a column,
 // or with the whole row, the likelier first.
-func candidates(code bucketload.Code, column bucketload.Column) []*candidate {
+func (c *causes) candidates(code bucketload.Code, column bucketload.Column) []*candidate {
 	every := func(*ledger.Rejected) bool { return true }
 	csv := func(line string, takes func(*ledger.Rejected) bool) *candidate {
 		return &candidate{cureRow, CureReplay, takes, func(*gathered) string { return line }}
@@ -97,7 +98,7 @@ func candidates(code bucketload.Code, column bucketload.Column) []*candidate {
 		return []*candidate{csv("csv: {nul: strip}", every)}
 	case bucketload.CodeValue:
 		if column.Name != "" {
-			return valueCandidates(column)
+			return c.valueCandidates(column)
 		}
 	}
 	return nil
@@ -183,7 +184,7 @@ func momentPatterns() (patterns []string) {
 // valueCandidates are for values that the column's type does not take: another
 // way to write them, a type that holds more, or that they mean nothing. In the
 // end text takes everything.
-func valueCandidates(column bucketload.Column) []*candidate {
+func (c *causes) valueCandidates(column bucketload.Column) []*candidate {
 	of, as := familyOf(column.Type)
 	var all []*candidate
 	encodes := func(kind cureKind, then, line string, c pgcopy.Column) {
@@ -204,7 +205,8 @@ func valueCandidates(column bucketload.Column) []*candidate {
 		encodes(cureFormat, CureReplay, setColumn(column.Name, "format", append(slices.Clone(known), pattern)), as)
 	}
 	for _, wider := range of.types {
-		encodes(cureType, CureLoad, fmt.Sprintf("columns: {%s: {type: %s}}", yamlWord(column.Name), wider.TypeName), wider)
+		line, then := c.retype(column, wider.TypeName)
+		encodes(cureType, then, line, wider)
 	}
 	if of.number {
 		for _, marks := range [][2]byte{{',', 0}, {',', '.'}, {'.', ','}} {
@@ -221,11 +223,24 @@ func valueCandidates(column bucketload.Column) []*candidate {
 		return setColumn(column.Name, "null_if", append(slices.Clone(column.NullIf), g.Values...))
 	}})
 	if column.Type != "text" {
-		all = append(all, &candidate{cureText, CureLoad, func(*ledger.Rejected) bool { return true }, func(*gathered) string {
-			return fmt.Sprintf("columns: {%s: {type: text}}", yamlWord(column.Name))
-		}})
+		line, then := c.retype(column, "text")
+		all = append(all, &candidate{cureText, then, func(*ledger.Rejected) bool { return true }, func(*gathered) string { return line }})
 	}
 	return all
+}
+
+// retype is what gives a column another type, and what makes that work: a table that
+// stays takes the rows once it has it.
+func (c *causes) retype(column bucketload.Column, name string) (line, then string) {
+	switch {
+	case c.kept == nil:
+		return fmt.Sprintf("columns: {%s: {type: %s}}", yamlWord(column.Name), name), CureLoad
+	case c.merges:
+		then = CureLoad
+	default:
+		then = CureReplay
+	}
+	return table.RetypeSQL(*c.kept, column.Name) + name, then
 }
 
 // encodable says of values whether the column takes them; false where it is no

@@ -18,6 +18,7 @@ import (
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
 	"github.com/bucketload/bucketload/internal/source"
+	"github.com/bucketload/bucketload/internal/table"
 )
 
 // Steps are the steps over one target database.
@@ -84,7 +85,8 @@ type definition struct {
 	load    *bucketload.Load
 	layout  *Layout
 	staging bool
-	store   *source.Store // of the load
+	kept    *bucketload.TableName // by kept
+	store   *source.Store         // of the load
 }
 
 // target is the table that the run's copies write to.
@@ -108,6 +110,9 @@ func (s *Steps) definition(ctx context.Context, run string) (*definition, error)
 		return nil, err
 	}
 	d = &definition{run: run, load: r.Load, layout: new(Layout), staging: r.Staging, store: s.store(r.Load)}
+	if d.kept, err = s.kept(ctx, r.Load); err != nil {
+		return nil, err
+	}
 	prepared, err := s.Ledger.Columns(ctx, run, d.layout)
 	if err != nil {
 		return nil, err
@@ -119,6 +124,19 @@ func (s *Steps) definition(ctx context.Context, run string) (*definition, error)
 	s.runs[run] = d
 	s.mu.Unlock()
 	return d, nil
+}
+
+// kept is the live table where the load leaves its columns as they are; nil where
+// the configuration says their types.
+func (s *Steps) kept(ctx context.Context, load *bucketload.Load) (*bucketload.TableName, error) {
+	if load.Mode == bucketload.ModeReplace && !load.InPlace {
+		return nil, nil
+	}
+	there, err := table.Exists(ctx, s.Pool, load.Table)
+	if err != nil || !there {
+		return nil, err
+	}
+	return &load.Table, nil
 }
 
 // during names the step in an error that has no Op.

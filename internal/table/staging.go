@@ -171,3 +171,9 @@ func quoteAll(names []string) string {
 func AddColumnSQL(name bucketload.TableName, c Column) string {
 	return "ALTER TABLE " + Quote(name) + " ADD COLUMN " + quote(c.Name) + " " + c.Type
 }
+
+// RetypeSQL gives the statement that gives a column another type, but for that, for
+// people.
+func RetypeSQL(name bucketload.TableName, column string) string {
+	return "ALTER TABLE " + Quote(name) + " ALTER COLUMN " + quote(column) + " TYPE "
+}
