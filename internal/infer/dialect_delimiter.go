@@ -41,6 +41,9 @@ func (s *sniffer) pick(trials []trial) (trial, error) {
 	if !s.open.has("delimiter") || best.lines() == 0 {
 		return best, nil
 	}
+	if i := slices.IndexFunc(trials, func(t trial) bool { return t.splitsNames() }); i > 0 && best.hidesOthers() {
+		best = trials[i] // as a whole ,5 is a figure too, but not below two names
+	}
 	for _, t := range trials {
 		if contains(&t, &best) && s.isPart(&best, &t) {
 			best = t

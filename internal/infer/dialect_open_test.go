@@ -65,6 +65,9 @@ func TestOpenDialect(t *testing.T) {
 		{"bars apart", heads("id | name\n1 | a\n2 | b c\n"), delimiter(" | "), ""},
 		{"moments are not split", heads("at,n\n2020-01-01 10:30,1\n2020-01-02 11:30,2\n"), dialect(nil), ""},
 		{"names with commas between bars", heads("day|city\n2020-01-01|New York, NY\n2020-01-02|Los Angeles, CA\n"), delimiter("|"), ""},
+		{"a figure with nothing before it", heads("station,temp\n,5\n"), dialect(nil), `"," in 2 of 2 sampled lines, 2 fields each`},
+		{"a moment between two tabs", heads("station\tat\ttemp\n\t2020-01-31\t\n"), delimiter("\t"), ""},
+		{"figures with nothing behind them", heads("temp,station\n5,\n", "temp,station\n25,\n"), dialect(nil), `"," in 4 of 4`},
 		{"doubled commas are empty fields", heads("a,,b\n1,,2\n3,,4\n"), dialect(nil), ""},
 
 		{"blanks around some quotes", heads("id,name,n\n1, \"a, b\",1\n2, \"c\",2\n3,\"d, e\" ,3\n4,f,4\n"), trimmed, `blanks outside of quotes are trimmed: they are around the quotes of 3 fields`},
@@ -139,6 +142,7 @@ func TestUnclear(t *testing.T) {
 		message, hint string
 	}{
 		{"two delimiters", heads("a,b;c\nx,y;z\n"), "the delimiter is not clear", `--set 'csv.delimiter=","' or --set 'csv.delimiter=";"'`},
+		{"figures that begin with a decimal comma", heads("price\n,5\n,75\n"), "the delimiter is not clear", "for files of one column"},
 		{"prose with commas", heads("Hello, you\nwhat a day, or is it, then\nwell\nyes, no, maybe\n"), "the delimiter is not clear", "for files of one column"},
 		{"blanks around quotes, and quotes within fields", heads("id,t\n" + lines(9, "%d, \"x, y\"\n") + lines(9, "%d,5\" pipe\n")), "the delimiter is not clear", ""},
 		{"text between carets", heads("first^last\nAnn^Lee\nBob^Ray\n"), `"^" fits 3 of 3`, `'csv.delimiter="^"'`},

@@ -144,6 +144,12 @@ func (t *trial) regular() bool {
 	return t.Delimiter != "" && t.fit >= sameShape && t.lines() > 1 && named
 }
 
+// splitsNames is whether a usual delimiter splits nearly all lines alike, the
+// first one into names.
+func (t *trial) splitsNames() bool {
+	return usual(t.Delimiter) && t.regular() && t.titles() == 0 && t.names() > 0
+}
+
 // same is whether two dialects give the same tables, but for blanks.
 func same(a, b bucketload.CSV, files []piece) bool {
 	return signature(a, files) == signature(b, files)
