@@ -118,6 +118,7 @@ func TestBadRowMessages(t *testing.T) {
 	}{
 		{"a,b\n\"1\n\",2,3\n", bucketload.CodeRagged, 2, "the row has 3 fields, the header has 2"},
 		{"a,b\n1\n", bucketload.CodeRagged, 2, "the row has 1 field, the header has 2"},
+		{"a,b,c,,\na,,,,\n,,c,\n,,,,\n", bucketload.CodeRagged, 3, "the row has 3 fields, the header has 4 (all rows have a delimiter after the last)"},
 		{"a,b\n1,2\"3\n", bucketload.CodeQuote, 2, "inside a field that does not begin with one: 1,2\"3"},
 		{"a,b\n\"1\n2\"x,3\n", bucketload.CodeQuote, 3, "something follows a closing quote: \"1\n2\"x,3"},
 		{"a,b\n\"1\n2\"x,3\n4,5\n", bucketload.CodeQuote, 3, "; 2 lines are given up, up to where a row begins for certain"},

@@ -65,15 +65,15 @@ func (c *CSV) ragged(n int) error {
 	case c.names == nil:
 		than = "the first row has"
 	}
+	ends := ""
+	if n == c.width { // the last of these is the nothing behind the delimiter
+		n, ends = n-1, " (all rows have a delimiter after the last)"
+	}
 	what := "fields"
 	if n == 1 {
 		what = "field"
 	}
-	message := fmt.Sprintf("the row has %d %s, %s %d", n, what, than, c.width)
-	if n == c.width {
-		message = fmt.Sprintf("the row has %d fields with the nothing after its last delimiter, which all rows have, and %s %d", n, than, c.width)
-	}
-	return c.fail(0, bucketload.CodeRagged, message,
+	return c.fail(0, bucketload.CodeRagged, fmt.Sprintf("the row has %d %s, %s %d%s", n, what, than, c.width, ends),
 		"mend the row, or write csv: {ragged: pad} or truncate; where all rows are so, see csv: {delimiter, quote, skip_head, skip_foot, comment}")
 }
 
