@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,6 +70,7 @@ func explainConnect(target *config.Connection, err error) error {
 	if known, ok := errors.AsType[*bucketload.Error](err); ok {
 		return known // there is no token to connect with
 	}
+	err = refusals(err)
 	e := *bucketload.AsError(bucketload.DatabaseError("connect", err))
 	e.Message = config.Redact(target.ConnConfig)
 	if e.Code == bucketload.CodeInternal {
@@ -84,6 +87,37 @@ func explainConnect(target *config.Connection, err error) error {
 		e.Hint = "name the database: --to postgres://user@host/db, or BUCKETLOAD_TO"
 	}
 	return &e
+}
+
+// refusals gives what the attempts to connect say, of which there may be several
+// for a server, with TLS and without: each thing once, and where a server has
+// answered, its answers only.
+func refusals(err error) error {
+	failed, ok := errors.AsType[*pgconn.ConnectError](err)
+	if !ok {
+		return err
+	}
+	attempts, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](failed.Unwrap())
+	if !ok {
+		return err
+	}
+	isAnswer := func(err error) bool { _, ok := errors.AsType[*pgconn.PgError](err); return ok }
+	answered := slices.ContainsFunc(attempts.Unwrap(), isAnswer)
+	var all error
+	seen := map[string]bool{}
+	for _, one := range attempts.Unwrap() {
+		switch text := one.Error(); {
+		case seen[text], answered && !isAnswer(one):
+		case all == nil:
+			all, seen[text] = one, true
+		default:
+			all, seen[text] = fmt.Errorf("%w; %w", all, one), true
+		}
+	}
+	return all
 }
 
 // session is set on every connection: what the server's or the role's

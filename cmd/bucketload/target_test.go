@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,6 +50,30 @@ func TestTargetInSSM(t *testing.T) {
 	var one int
 	if err := pool.QueryRow(t.Context(), "SELECT 1").Scan(&one); err != nil || one != 1 {
 		t.Error(one, err)
+	}
+}
+
+// What the attempts with TLS and without it say is told once, and of a server that
+// answers only the answer.
+func TestTargetRefused(t *testing.T) {
+	dsn, err := url.Parse(temptest.Database(t, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dsn.RawQuery = "sslmode=prefer"
+	role, database := *dsn, *dsn
+	role.User, database.Path = url.UserPassword("nobody", "x"), "/nothing"
+	for _, tt := range []struct{ name, dsn, want string }{
+		{"nobody is there", "postgres://u@127.0.0.1:1/db?sslmode=prefer", "connection refused"},
+		{"a role that is not there", role.String(), "28P01"},
+		{"a database that is not there", database.String(), "3D000"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := openTarget(t.Context(), tt.dsn, nil, 1)
+			if err == nil || strings.Count(err.Error(), tt.want) != 1 || strings.Contains(err.Error(), "TLS") {
+				t.Errorf("got %v, want %q once", err, tt.want)
+			}
+		})
 	}
 }
 
