@@ -349,10 +349,11 @@ func brief(v any) string {
 
 func plain(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// didYouMean is a hint with the name that is nearest, if one is near. Of very
-// many names, or a very long one, it does not look at all.
+// didYouMean is a hint with the name that is nearest, if one is near: most of the
+// letters are the same. Of very many names, or a very long one, it does not look at
+// all.
 func didYouMean(name string, names []string) string {
-	best, least := "", len(name)/3+2
+	best, least := "", min(len(name)/3+2, (len(name)+1)/2)
 	if len(name) > longestName {
 		return ""
 	}

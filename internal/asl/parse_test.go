@@ -36,7 +36,7 @@ func TestProblems(t *testing.T) {
 				`state "B": Rsult: there is no such field in a Pass state|did you mean Result?`,
 				`state "A": Seconds: must be between 0 and 99999999, not -1`,
 				`Nmae: there is no such field in a state machine`,
-				`state "B": Next: there is no state "C"`,
+				`state "B": Next: there is no state "C"|the states here are B, A`,
 				`state "A": cannot be reached`,
 			}},
 		{"a field of another type of state", in(`"Type": "Pass", "End": true, "Retry": []`), []string{`state "S": Retry: there is no such field in a Pass state|a Pass state may have Comment, End, InputPath`}},
