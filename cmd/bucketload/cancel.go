@@ -64,7 +64,9 @@ func (a *app) cancelled(cmd *cobra.Command, s *steps.Steps, was *ledger.Cancelle
 			fmt.Fprintln(a.errs, "its process has not stopped, and holds the run no more; whatever it does now comes too late")
 		}
 	}
-	fmt.Fprintf(a.errs, "next: bucketload redrive %s\n", *was.ID)
+	if s.Ledger.MayResume(cmd.Context(), *was.ID) == nil {
+		fmt.Fprintf(a.errs, "next: bucketload redrive %s\n", *was.ID)
+	}
 	return nil
 }
 

@@ -24,7 +24,8 @@ the ledger holds the configuration of the run.
 
 A run whose process died goes on where its state machine stopped. A run on AWS
 goes on there: redrive starts an execution of the same state machine, or, where
-it may not, prints the command that does.
+it may not, prints the command that does. Nobody can go on with a run whose rows
+gc has dropped, or whose table a newer run has loaded.
 
 Where a check of the load has refused the rows, --accept lets them pass: the run
 goes on to the swap, though any other check that then fails still stops it.`,
@@ -43,7 +44,7 @@ goes on to the swap, though any other check that then fails still stops it.`,
 				}
 			}
 			if r, err := s.Ledger.Run(cmd.Context(), args[0]); err == nil && r.Conductor == ledger.StepFunctions && r.Execution != nil {
-				err := a.redriveOnAWS(cmd.Context(), r)
+				err := a.redriveOnAWS(cmd.Context(), s, r)
 				if err != nil {
 					a.notRedriven(&r.Run, err)
 				}
@@ -98,10 +99,13 @@ func (a *app) notRedriven(run *bucketload.Run, err error) {
 }
 
 // redriveOnAWS starts an execution that goes on with a run.
-func (a *app) redriveOnAWS(ctx context.Context, r *ledger.Run) error {
-	if r.Published {
-		return &bucketload.Error{Op: "redrive", Code: bucketload.CodeConflict,
-			Message: fmt.Sprintf("run %s has ended as %s; there is nothing to go on with", *r.ID, r.Status), Hint: "load again: " + conduct.StartCommand(*r.Execution, r.Load.Key)}
+func (a *app) redriveOnAWS(ctx context.Context, s *steps.Steps, r *ledger.Run) error {
+	if err := s.Ledger.MayResume(ctx, *r.ID); err != nil {
+		e := *bucketload.AsError(err)
+		if e.Code == bucketload.CodeConflict {
+			e.Hint = "load again: " + conduct.StartCommand(*r.Execution, r.Load.Key)
+		}
+		return &e
 	}
 	if running, err := conduct.Running(ctx, *r.Execution); err == nil && running {
 		return &bucketload.Error{Op: "redrive", Code: bucketload.CodeConflict,

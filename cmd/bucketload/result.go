@@ -48,8 +48,8 @@ func (a *app) result(ctx context.Context, s *steps.Steps, run *bucketload.Run, e
 	} else {
 		a.report(err)
 	}
-	if resumable(run) {
-		fmt.Fprintf(a.errs, "next: %s\n", next(run))
+	if next, _ := next(context.WithoutCancel(ctx), s, run); next != "" {
+		fmt.Fprintf(a.errs, "next: %s\n", next)
 	}
 }
 
@@ -59,16 +59,25 @@ func resumable(run *bucketload.Run) bool {
 	if run.Error != nil && (run.Error.Op == "check" || run.Error.Op == "finish") {
 		return false
 	}
-	return run.ID != nil && (run.Status == bucketload.StatusFailed || run.Status == bucketload.StatusCancelled) &&
-		(run.Files.Loaded > 0 || run.Files.Failed > 0 || run.Status == bucketload.StatusCancelled)
+	return run.Files.Loaded > 0 || run.Files.Failed > 0 || run.Status == bucketload.StatusCancelled
 }
 
-// next is the command that a person most likely wants after a run that failed.
-func next(run *bucketload.Run) string {
-	if run.Files.Failed > 0 {
-		return fmt.Sprintf("bucketload files %s --status failed, and when they are mended: bucketload redrive %s", *run.ID, *run.ID)
+// next is the command that a person most likely wants after a run that failed,
+// "" where there is none to go on with it. over says why nobody can.
+func next(ctx context.Context, s *steps.Steps, run *bucketload.Run) (next string, over *bucketload.Error) {
+	if run.ID == nil || run.Status != bucketload.StatusFailed && run.Status != bucketload.StatusCancelled {
+		return "", nil
 	}
-	return "bucketload redrive " + *run.ID
+	if err := s.Ledger.MayResume(ctx, *run.ID); err != nil && bucketload.AsError(err).Code == bucketload.CodeConflict {
+		return "", bucketload.AsError(err)
+	}
+	switch {
+	case !resumable(run):
+		return "", nil
+	case run.Files.Failed > 0:
+		return fmt.Sprintf("bucketload files %s --status failed, and when they are mended: bucketload redrive %s", *run.ID, *run.ID), nil
+	}
+	return "bucketload redrive " + *run.ID, nil
 }
 
 func (a *app) printJSON(v any) {

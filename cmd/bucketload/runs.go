@@ -98,7 +98,7 @@ func (a *app) statusCommand() *cobra.Command {
 					a.printJSON(r)
 					return nil
 				}
-				return a.status(r)
+				return a.status(cmd.Context(), s, r)
 			})
 		},
 	}
@@ -106,7 +106,7 @@ func (a *app) statusCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) status(r *ledger.Run) error {
+func (a *app) status(ctx context.Context, s *steps.Steps, r *ledger.Run) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	line := func(key, format string, args ...any) { fmt.Fprintf(w, key+"\t"+format+"\n", args...) }
 	line("run", "%s", *r.ID)
@@ -142,9 +142,13 @@ func (a *app) status(r *ledger.Run) error {
 			line("hint", "%s", r.Error.Hint)
 		}
 	}
+	next, over := next(ctx, s, &r.Run)
+	if over != nil {
+		line("redrive", "no more: %s", over.Message)
+	}
 	switch {
-	case resumable(&r.Run):
-		line("next", "%s", next(&r.Run))
+	case next != "":
+		line("next", "%s", next)
 	case r.Files.Failed > 0:
 		line("next", "bucketload files %s --status failed", *r.ID)
 	}

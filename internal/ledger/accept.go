@@ -2,8 +2,11 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/bucketload/bucketload"
 )
@@ -18,19 +21,22 @@ func (l *Ledger) Refuse(ctx context.Context, run string, checks []string) (open 
 
 // Accept lets pass what the load's checks have found against the rows of a run
 // that ended by it, and gives the names of these checks. It is CodeUsage where
-// they found nothing.
+// they found nothing, and changes nothing where MayResume is an error.
 func (l *Ledger) Accept(ctx context.Context, run string) (checks []string, err error) {
 	r, err := l.Run(ctx, run)
 	if err != nil {
 		return nil, err
 	}
 	if !r.Published && r.Status != bucketload.StatusRunning {
-		tag, err := l.pool.Exec(ctx, `UPDATE bucketload.runs SET accepted = refused WHERE id = $1 AND refused IS NOT NULL AND published_at IS NULL`, run)
-		if err != nil {
-			return nil, bucketload.DatabaseError("ledger", err)
-		}
-		if tag.RowsAffected() > 0 {
-			err = l.pool.QueryRow(ctx, `SELECT accepted FROM bucketload.runs WHERE id = $1`, run).Scan(&checks)
+		err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+			err := tx.QueryRow(ctx, `UPDATE bucketload.runs SET accepted = refused WHERE id = $1 AND refused IS NOT NULL AND published_at IS NULL
+				RETURNING accepted`, run).Scan(&checks)
+			if err != nil {
+				return err
+			}
+			return overtaken(ctx, tx, r)
+		})
+		if !errors.Is(err, pgx.ErrNoRows) {
 			return checks, bucketload.DatabaseError("ledger", err)
 		}
 	}

@@ -316,8 +316,8 @@ func SwapAlone(ctx context.Context, tx pgx.Tx) error {
 // Resume makes a run running again, for a redrive by the conductor that has
 // it, and gives its new try: its failed files are planned anew, its loaded ones
 // stay. Once a build step is done, nothing is planned anew. A run that the ledger has as running is dead, as the caller has made
-// sure. It is an error where the run succeeded or was a trial, where a newer
-// run has written the table since, or another one is running.
+// sure. It is an error, and the run stays as it is, where MayResume is one, or
+// another run of the table is running.
 func (l *Ledger) Resume(ctx context.Context, run string, by Conductor) (Try, error) {
 	return l.resume(ctx, run, by, true)
 }
@@ -334,14 +334,8 @@ func (l *Ledger) resume(ctx context.Context, run string, by Conductor, anew bool
 	if err != nil {
 		return try, err
 	}
-	refuse := func(message, hint string) error {
-		return &bucketload.Error{Op: "redrive", Code: bucketload.CodeConflict, Message: message, Hint: hint}
-	}
-	if r.Published {
-		return try, refuse(fmt.Sprintf("run %s has ended as %s; there is nothing to go on with", run, r.Status), "load again: bucketload load "+r.Load.Key)
-	}
-	if r.Load.LimitFiles > 0 {
-		return try, refuse(fmt.Sprintf("run %s was a trial of %d files", run, r.Load.LimitFiles), "load for real: bucketload load "+r.Load.Key)
+	if err := over(r); err != nil {
+		return try, err
 	}
 	death, err := json.Marshal(died(run))
 	if err != nil {
@@ -358,27 +352,16 @@ func (l *Ledger) resume(ctx context.Context, run string, by Conductor, anew bool
 		// First of all the place of the table's one active run, so that no other
 		// can come and go after the look at them. No copy begins before Copy is
 		// entered again.
-		var another bool // table than the one that some of its rows may be in
 		err := tx.QueryRow(ctx, `UPDATE bucketload.runs SET status = 'running', ended_at = NULL,
 				state = CASE WHEN $2 THEN 'Plan' ELSE state END, attempt = attempt + 1,
 				error = CASE WHEN $2 OR error = $3 THEN NULL ELSE error END,
 				conductor = $4, execution = $5, resumed_at = `+later("runs.table_schema", "runs.table_name")+`, seen_at = clock_timestamp()
 			WHERE id = $1 AND published_at IS NULL
-			RETURNING attempt, mode <> 'replace' AND NOT coalesce(`+known(liveOID("table_schema", "table_name"))+`, false)`, run, anew, death, by.kind(), by.execution()).Scan(&try.Attempt, &another)
+			RETURNING attempt`, run, anew, death, by.kind(), by.execution()).Scan(&try.Attempt)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fenced(run)
 		}
 		if err != nil {
-			return err
-		}
-		// A newer run that wrote the live table makes this one's staging, and
-		// what it knew to be loaded, out of date.
-		var newer *string
-		if err := tx.QueryRow(ctx, `SELECT max(id) FROM bucketload.runs r
-			WHERE table_schema = $1 AND table_name = $2 AND id <> $3
-			  AND (staging AND published_at > $4 OR NOT staging AND greatest(started_at, resumed_at) > $4 AND EXISTS (
-				SELECT FROM bucketload.files f WHERE f.run = r.id AND f.state = 'loaded'))`,
-			r.Load.Table.Schema, r.Load.Table.Name, run, r.StartedAt).Scan(&newer); err != nil {
 			return err
 		}
 		if by.Execution != "" {
@@ -386,11 +369,8 @@ func (l *Ledger) resume(ctx context.Context, run string, by Conductor, anew bool
 				return err
 			}
 		}
-		if newer != nil {
-			return refuse(fmt.Sprintf("run %s has loaded %s since; run %s is out of date", *newer, r.Load.Table, run), "load again: bucketload load "+r.Load.Key)
-		}
-		if another {
-			return refuse(fmt.Sprintf("%s is another table by now than run %s began with", r.Load.Table, run), "load again: bucketload load "+r.Load.Key)
+		if err := overtaken(ctx, tx, r); err != nil {
+			return err
 		}
 		if !anew {
 			return nil
@@ -398,7 +378,7 @@ func (l *Ledger) resume(ctx context.Context, run string, by Conductor, anew bool
 		return again(ctx, tx, run, false)
 	})
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.ConstraintName == "runs_one_active" {
-		err = refuse(fmt.Sprintf("another run is loading %s at this moment", r.Load.Table), "bucketload runs")
+		err = refused(fmt.Sprintf("another run is loading %s at this moment", r.Load.Table), "bucketload runs")
 	}
 	if err != nil {
 		return Try{Run: run}, bucketload.DatabaseError("redrive", err) // it is as it was

@@ -237,9 +237,13 @@ func (r *conducted) plan(perBatch int, uris ...string) {
 	}))
 }
 
-// prepare records columns; staging is false for rows that go into the live table.
+// prepare records columns and makes the staging table; staging is false for rows
+// that go into the live table.
 func (r *conducted) prepare(staging bool) {
 	r.Helper()
+	if staging {
+		r.exec(`CREATE TABLE dataimport.r_` + r.id + ` ()`)
+	}
 	r.must(r.tx(func(tx pgx.Tx) error { return r.SetColumns(r.Context(), tx, r.id, []string{"a"}, staging) }))
 	r.must(r.Enter(r.Context(), ledger.Try{Run: r.id}, ledger.StateCopy))
 }
@@ -279,6 +283,7 @@ func (r *conducted) all(staging bool, uris ...string) {
 func (r *conducted) publish() {
 	r.Helper()
 	r.swaps()
+	r.exec(`DROP TABLE IF EXISTS dataimport.r_` + r.id)
 	r.must(r.tx(func(tx pgx.Tx) error {
 		return ledger.Publish(r.Context(), tx, ledger.Try{Run: r.id}, r.load.Table, ledger.Publication{Status: bucketload.StatusSucceeded})
 	}))

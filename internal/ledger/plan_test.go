@@ -218,6 +218,21 @@ func testResume(t *testing.T, d *db) {
 	if v := d.value(`SELECT status FROM bucketload.runs WHERE id = $1`, failed.id); v != "failed" {
 		t.Errorf("a refused redrive leaves it %s", v)
 	}
+
+	// What it had loaded is gone: it stays as it was.
+	gone := d.begin(replace("gone"))
+	gone.plan(1, "a", "b")
+	gone.prepare(true)
+	d.must(gone.copy(0))
+	d.must(gone.copy(1, "b"))
+	gone.fail()
+	d.must(d.MayResume(t.Context(), gone.id))
+	d.exec(`DROP TABLE dataimport.r_` + gone.id)
+	want(t, d.MayResume(t.Context(), gone.id), bucketload.CodeConflict, "is gone")
+	want(t, resume(gone), bucketload.CodeConflict, "is gone")
+	if run, err := d.Run(t.Context(), gone.id); err != nil || run.Status != bucketload.StatusFailed || run.Files.Failed != 1 || run.Attempt != 1 {
+		t.Errorf("%+v, %v", run, err)
+	}
 }
 
 // What a newer append has loaded, a failed run no longer knows.
