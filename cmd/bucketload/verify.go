@@ -17,8 +17,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		Long: `Reads every object again whose rows the table has, and compares the number of its
 rows with what was loaded or left out; and the number of the table's rows, by
 object where the table has the column _file (lineage: [_file]). Nothing is
-changed. Objects that have changed or are gone are named, and those that are not
-loaded yet.
+changed. Objects that have changed since their last load or are gone are named,
+and those that are not loaded yet.
 
 Exit codes: 0 nothing is amiss; 1 something is, or it could not be found out.`,
 		Example: `  bucketload verify year_2022
@@ -87,9 +87,9 @@ func (a *app) verified(v *steps.Verified) {
 	if !v.OK() {
 		verdict = "not as loaded"
 	}
-	fmt.Fprintf(a.out, "%s: %s: %s of %s the same, %s rows loaded, %s in the table\n", v.Table, verdict, count(v.Files[steps.VerdictSame]), plural(int(files), "object"), count(v.Loaded), count(v.Rows))
+	fmt.Fprintf(a.out, "%s: %s: %s of %s the same, %s loaded, %s in the table\n", v.Table, verdict, count(v.Files[steps.VerdictSame]), plural(int(files), "object"), plural(int(v.Loaded), "row"), count(v.Rows))
 	if v.Others > 0 {
-		fmt.Fprintf(a.errs, "%s rows say they are from no object that was loaded\n", count(v.Others))
+		fmt.Fprintf(a.errs, "of no object that was loaded, as the column _file says: %s\n", plural(int(v.Others), "row"))
 	}
 	if v.Changes != "" {
 		fmt.Fprintf(a.errs, "the table's rows are not judged: %s\n", v.Changes)

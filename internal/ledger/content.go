@@ -25,19 +25,23 @@ type LoadedFile struct {
 	bucketload.Entry
 	Rows    int64 // that were loaded
 	Others  int64 // that were rejected, or left out as duplicates
+	Before  int64 // that earlier runs have loaded of the same object
 	Deleted bool  // by bucketload, once they were in
 }
 
-// LoadedFiles gives up to n loaded files of the run behind number after, in
-// order.
-func (l *Ledger) LoadedFiles(ctx context.Context, run string, after, n int) ([]LoadedFile, error) {
-	rows, err := l.pool.Query(ctx, `SELECT no, uri, size, version, rows, rejected + duplicates, deleted_at IS NOT NULL FROM bucketload.files
-		WHERE run = $1 AND no > $2 AND state = 'loaded' ORDER BY no LIMIT $3`, run, after, n)
+// LoadedFiles gives up to n loaded files of the i-th of a table's runs, as Content
+// gives them, behind number after, in order: those of which no later run has
+// loaded the object again.
+func (l *Ledger) LoadedFiles(ctx context.Context, runs []string, i, after, n int) ([]LoadedFile, error) {
+	const loaded = ` FROM bucketload.files o WHERE hashtextextended(o.uri, 0) = hashtextextended(f.uri, 0) AND o.uri = f.uri AND o.state = 'loaded' AND o.run = ANY `
+	rows, err := l.pool.Query(ctx, `SELECT no, uri, size, version, rows, rejected + duplicates, (SELECT coalesce(sum(o.rows), 0)::bigint`+loaded+`($4)), deleted_at IS NOT NULL
+		FROM bucketload.files f
+		WHERE run = $1 AND no > $2 AND state = 'loaded' AND NOT EXISTS (SELECT`+loaded+`($5)) ORDER BY no LIMIT $3`, runs[i], after, n, runs[:i], runs[i+1:])
 	if err != nil {
 		return nil, bucketload.DatabaseError("ledger", err)
 	}
 	files, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f LoadedFile, err error) {
-		return f, row.Scan(&f.No, &f.URI, &f.Size, &f.Version, &f.Rows, &f.Others, &f.Deleted)
+		return f, row.Scan(&f.No, &f.URI, &f.Size, &f.Version, &f.Rows, &f.Others, &f.Before, &f.Deleted)
 	})
 	return files, bucketload.DatabaseError("ledger", err)
 }

@@ -32,9 +32,9 @@ const (
 type VerifiedFile struct {
 	URI     string               `json:"file"`
 	Verdict Verdict              `json:"verdict"`
-	Run     *string              `json:"run"`      // that loaded it
+	Run     *string              `json:"run"`      // that loaded it last
 	Source  *int64               `json:"source"`   // rows that it has; nil: not counted
-	Loaded  int64                `json:"loaded"`   // rows, as the ledger has it
+	Loaded  int64                `json:"loaded"`   // rows, as the ledger has it; where they are judged, with those that earlier runs have loaded of it
 	LeftOut int64                `json:"left_out"` // rows that were rejected, or duplicates
 	Table   *int64               `json:"table"`    // rows of the table that say they are from it; nil: they do not say
 	Error   *bucketload.RunError `json:"error,omitempty"`
@@ -64,8 +64,8 @@ func (v *Verified) OK() bool {
 
 // Verify reads every object again whose rows the live table has, and counts: rows
 // of the object, rows that the ledger says were loaded, and rows of the table. It
-// calls yield for every object, in the order in which they were loaded, then for
-// those that are there and not loaded.
+// calls yield for every object once, in the order in which they were loaded last,
+// then for those that are there and not loaded.
 func (s *Steps) Verify(ctx context.Context, load *bucketload.Load, yield func(*VerifiedFile) error) (_ *Verified, err error) {
 	defer func() { err = during("verify", bucketload.DatabaseError("verify", err)) }()
 	runs, err := s.Ledger.Content(ctx, load.Table)
@@ -104,8 +104,8 @@ func (s *Steps) Verify(ctx context.Context, load *bucketload.Load, yield func(*V
 			v.out.Changes = "before_swap_sql may change rows"
 		}
 	}
-	for _, run := range runs {
-		if err := v.run(ctx, run); err != nil {
+	for i := range runs {
+		if err := v.run(ctx, runs, i); err != nil {
 			return nil, err
 		}
 	}
@@ -125,15 +125,15 @@ type verifier struct {
 // verifyChunk is how many files are read from the ledger at a time.
 const verifyChunk = 1000
 
-// run verifies the files of one run.
-func (v *verifier) run(ctx context.Context, run string) error {
-	d, err := v.definition(ctx, run)
+// run verifies the files of the i-th run that no later one has loaded again.
+func (v *verifier) run(ctx context.Context, runs []string, i int) error {
+	d, err := v.definition(ctx, runs[i])
 	if err != nil {
 		return err
 	}
 	workers := max(1, d.load.MaxConcurrency)
 	for after := -1; ; {
-		files, err := v.Ledger.LoadedFiles(ctx, run, after, verifyChunk)
+		files, err := v.Ledger.LoadedFiles(ctx, runs, i, after, verifyChunk)
 		if err != nil || len(files) == 0 {
 			return err
 		}
@@ -147,8 +147,8 @@ func (v *verifier) run(ctx context.Context, run string) error {
 		if err := group.Wait(); err != nil {
 			return err
 		}
-		for _, f := range seen {
-			v.judge(f)
+		for j, f := range seen {
+			v.judge(f, files[j].Before)
 			v.out.Files[f.Verdict]++
 			v.out.Loaded += f.Loaded
 			if err := v.yield(f); err != nil {
@@ -216,17 +216,22 @@ func (o *opener) count(ctx context.Context, entry bucketload.Entry) (n int64, er
 	}
 }
 
-// judge compares the counts of an object.
-func (v *verifier) judge(f *VerifiedFile) {
-	if v.out.ByFile {
-		n := v.byFile[f.URI]
-		if v.out.Changes == "" {
-			n = min(n, f.Loaded) // another run may have loaded it, too
-		}
-		v.byFile[f.URI] -= n
-		f.Table = &n
+// judge compares the counts of an object, of which earlier runs have loaded so many
+// rows: they are in the table still, unless runs replace rows.
+func (v *verifier) judge(f *VerifiedFile, before int64) {
+	if f.Source != nil && *f.Source != f.Loaded+f.LeftOut {
+		f.Verdict = VerdictDiffers
 	}
-	if f.Verdict == VerdictSame && f.Source != nil && *f.Source != f.Loaded+f.LeftOut || v.out.Changes == "" && f.Table != nil && *f.Table != f.Loaded {
+	if v.out.Changes == "" {
+		f.Loaded += before
+	}
+	if !v.out.ByFile {
+		return
+	}
+	n := v.byFile[f.URI]
+	delete(v.byFile, f.URI)
+	f.Table = &n
+	if v.out.Changes == "" && n != f.Loaded {
 		f.Verdict = VerdictDiffers
 	}
 }
