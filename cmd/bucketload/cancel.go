@@ -98,8 +98,12 @@ source_after_load says so.`,
 			}
 			ctx := cmd.Context()
 			return a.writing(ctx, func(s *steps.Steps) error {
-				if !dry && len(runs) == 0 {
-					dead, err := s.Ledger.Bury(ctx)
+				if len(runs) == 0 {
+					bury := s.Ledger.Bury
+					if dry {
+						bury = s.Ledger.Abandoned
+					}
+					dead, err := bury(ctx)
 					for _, run := range dead {
 						fmt.Fprintf(a.errs, "the process of run %s died; to go on with it: bucketload redrive %s\n", run, run)
 					}
@@ -110,6 +114,9 @@ source_after_load says so.`,
 				left, err := s.Collect(ctx, olderThan, dry, runs...)
 				for _, o := range left {
 					a.leftover(&o, dry)
+				}
+				if err == nil && len(left) == 0 && !a.json {
+					fmt.Fprintln(a.errs, "there is nothing to drop")
 				}
 				return err
 			})
@@ -137,10 +144,10 @@ func (a *app) leftover(o *ledger.Leftover, dry bool) {
 		then = "; " + o.Kept
 	case o.Useless:
 		then = "; it is in use again"
-	case o.Status == bucketload.StatusFailed, o.Status == bucketload.StatusCancelled:
-		then = "; to go on with it: bucketload redrive " + o.Run
+	case o.Trial:
+		then = "; it was a trial, to drop it: bucketload gc " + o.Run
 	default:
-		then = "; it was a trial"
+		then = "; to go on with it: bucketload redrive " + o.Run
 	}
 	fmt.Fprintf(a.out, "%s %s (%s), of run %s of %s, which ended as %s%s\n", what, o.Staging, bucketload.Bytes(o.Bytes), o.Run, o.Table, o.Status, then)
 }

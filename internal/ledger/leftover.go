@@ -37,6 +37,7 @@ type Leftover struct {
 	Bytes   int64             `json:"bytes"`   // on disk, with its indexes
 	Status  bucketload.Status `json:"status"`
 	EndedAt *time.Time        `json:"ended_at"`
+	Trial   bool              `json:"-"`
 	Useless bool              `json:"useless"` // nobody can go on with the run, or somebody has given it up
 	Dropped bool              `json:"dropped"`
 	Kept    string            `json:"kept,omitempty"` // why it was not dropped
@@ -45,13 +46,9 @@ type Leftover struct {
 // Bury marks every running run that nobody conducts failed, ends what is left of
 // it in flight, and gives them. Their staging stays for a redrive.
 func (l *Ledger) Bury(ctx context.Context) (dead []string, err error) {
-	rows, err := l.pool.Query(ctx, `SELECT id FROM bucketload.runs WHERE status = 'running'`)
+	running, err := l.running(ctx)
 	if err != nil {
-		return nil, bucketload.DatabaseError("ledger", err)
-	}
-	running, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, bucketload.DatabaseError("ledger", err)
+		return nil, err
 	}
 	for _, run := range running {
 		_, marked, err := l.markDead(ctx, run)
@@ -69,21 +66,59 @@ func (l *Ledger) Bury(ctx context.Context) (dead []string, err error) {
 	return dead, nil
 }
 
-// Leftovers gives the staging tables of ended runs, oldest first. Where olderThan
-// is not 0, those of runs that ended so long ago, by the server's clock, are useless too.
-func (l *Ledger) Leftovers(ctx context.Context, olderThan time.Duration) ([]Leftover, error) {
+// Abandoned gives the runs that Bury would mark failed, and changes nothing.
+func (l *Ledger) Abandoned(ctx context.Context) (dead []string, err error) {
+	running, err := l.running(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range running {
+		r, err := l.Run(ctx, run)
+		if err != nil {
+			return nil, err
+		}
+		if r.EndedAt != nil { // meanwhile
+			continue
+		}
+		alive := r.Status == bucketload.StatusRunning
+		if r.Conductor == StepFunctions {
+			if _, alive, err = l.executes(ctx, run); err != nil {
+				return nil, err
+			}
+		}
+		if !alive {
+			dead = append(dead, run)
+		}
+	}
+	return dead, nil
+}
+
+// running gives the runs that the ledger has as running, dead or alive.
+func (l *Ledger) running(ctx context.Context) ([]string, error) {
+	rows, err := l.pool.Query(ctx, `SELECT id FROM bucketload.runs WHERE status = 'running'`)
+	if err != nil {
+		return nil, bucketload.DatabaseError("ledger", err)
+	}
+	runs, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return runs, bucketload.DatabaseError("ledger", err)
+}
+
+// Leftovers gives the staging tables of ended runs, oldest first, and of those that
+// dead names, as if they had failed by now. Where olderThan is not 0, those of runs
+// that ended so long ago, by the server's clock, are useless too.
+func (l *Ledger) Leftovers(ctx context.Context, olderThan time.Duration, dead ...string) ([]Leftover, error) {
 	rows, err := l.pool.Query(ctx, `
-		SELECT r.id, r.table_schema || '.' || r.table_name, 'dataimport.' || c.relname, `+size+`, r.status, r.ended_at,
+		SELECT r.id, r.table_schema || '.' || r.table_name, 'dataimport.' || c.relname, `+size+`, CASE r.status WHEN 'running' THEN 'failed' ELSE r.status END, r.ended_at, r.load ? 'limit_files',
 			r.published_at IS NOT NULL OR EXISTS (SELECT FROM bucketload.runs n WHERE n.table_schema = r.table_schema
 				AND n.table_name = r.table_name AND n.id <> r.id AND n.published_at > r.started_at)
 			OR $1 AND coalesce(clock_timestamp() - r.ended_at > $2, false)
 		FROM bucketload.runs r JOIN pg_class c ON c.oid = to_regclass('dataimport.r_' || r.id)
-		WHERE r.status <> 'running' ORDER BY r.started_at, r.id`, olderThan > 0, olderThan)
+		WHERE r.status <> 'running' OR r.id = ANY ($3) ORDER BY r.started_at, r.id`, olderThan > 0, olderThan, dead)
 	if err != nil {
 		return nil, bucketload.DatabaseError("ledger", err)
 	}
 	left, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (o Leftover, err error) {
-		return o, row.Scan(&o.Run, &o.Table, &o.Staging, &o.Bytes, &o.Status, &o.EndedAt, &o.Useless)
+		return o, row.Scan(&o.Run, &o.Table, &o.Staging, &o.Bytes, &o.Status, &o.EndedAt, &o.Trial, &o.Useless)
 	})
 	return left, bucketload.DatabaseError("ledger", err)
 }

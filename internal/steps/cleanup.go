@@ -46,19 +46,27 @@ const collectPatience = 2 * time.Second
 
 // Collect drops the staging tables of runs with which nobody can go on, and,
 // where olderThan is not 0, of all that ended so long ago by the server's clock;
-// with dry it only says which. It gives all that ended runs have left. What is in
+// with dry it only says which, of runs too whose process died and whom nobody has
+// marked failed. It gives all that ended runs have left. What is in
 // use is never touched. What a crash has left of published runs is done: foreign
 // keys are validated, and objects deleted.
 //
 // Where runs are given, it drops what these have left, and gives that, and
 // nothing else is done; it is CodeConflict where one of them is running.
 func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool, runs ...string) ([]ledger.Leftover, error) {
+	var dead []string // that Dead or Bury would mark
+	if dry {
+		var err error
+		if dead, err = s.Ledger.Abandoned(ctx); err != nil {
+			return nil, during("gc", err)
+		}
+	}
 	for _, run := range runs {
 		r, err := s.Ledger.Run(ctx, run)
 		if err != nil {
 			return nil, err
 		}
-		running := r.Status == bucketload.StatusRunning
+		running := r.Status == bucketload.StatusRunning && !slices.Contains(dead, run)
 		if !dry {
 			if running, err = s.Ledger.Dead(ctx, run); err != nil {
 				return nil, during("gc", err)
@@ -73,7 +81,7 @@ func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool, 
 		s.validate(ctx, bucketload.TableName{}, collectPatience)
 		s.deleteSources(ctx, bucketload.TableName{})
 	}
-	left, err := s.Ledger.Leftovers(ctx, olderThan)
+	left, err := s.Ledger.Leftovers(ctx, olderThan, dead...)
 	if err != nil {
 		return nil, during("gc", err)
 	}
