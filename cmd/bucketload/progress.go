@@ -21,22 +21,21 @@ const (
 
 // progress shows how a run goes on stderr until stop: as a bar on a terminal,
 // else as a line every few seconds.
-func (a *app) progress(table string, progress *steps.Progress) (stop func()) {
-	p := &meter{Progress: progress}
+func (a *app) progress(table string, p *steps.Progress) (stop func()) {
 	switch {
 	case a.quiet:
 		return func() {}
 	case isTerminal(a.errs):
 		return a.bar(table, p)
 	}
-	return every(plainEvery, func(since time.Duration) {
-		fmt.Fprintf(a.logs, "bucketload: %s: %s\n", table, progressLine(p, since))
+	return every(plainEvery, func() {
+		fmt.Fprintf(a.logs, "bucketload: %s: %s\n", table, progressLine(p, time.Now()))
 	})
 }
 
-// every calls show at each interval until stop, with the time since the start.
-func every(interval time.Duration, show func(since time.Duration)) (stop func()) {
-	started, done, ended := time.Now(), make(chan struct{}), make(chan struct{})
+// every calls show at each interval until stop.
+func every(interval time.Duration, show func()) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		ticker := time.NewTicker(interval)
@@ -46,7 +45,7 @@ func every(interval time.Duration, show func(since time.Duration)) (stop func())
 			case <-done:
 				return
 			case <-ticker.C:
-				show(time.Since(started))
+				show()
 			}
 		}
 	}()
@@ -57,11 +56,11 @@ func every(interval time.Duration, show func(since time.Duration)) (stop func())
 }
 
 // bar draws a line with a bar at the bottom of the terminal, the log above it.
-func (a *app) bar(table string, p *meter) (stop func()) {
+func (a *app) bar(table string, p *steps.Progress) (stop func()) {
 	b := &bar{terminal: a.errs}
 	a.logs = b
-	stopDrawing := every(barEvery, func(since time.Duration) {
-		b.draw(table + " " + blocks(p.Bytes.Load(), p.PlannedBytes.Load()) + " " + progressLine(p, since))
+	stopDrawing := every(barEvery, func() {
+		b.draw(table + " " + blocks(p.Bytes.Load(), p.PlannedBytes.Load()) + " " + progressLine(p, time.Now()))
 	})
 	return func() {
 		stopDrawing()
@@ -110,18 +109,10 @@ func blocks(done, of int64) string {
 	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }
 
-// meter is a run's progress and what it began with: a redrive's rates count
-// only what is new.
-type meter struct {
-	*steps.Progress
-	begun       bool
-	rows, bytes int64
-	since       time.Duration
-}
-
 // progressLine is where a run stands: state, files, rows, bytes, rates, time
-// left, failures.
-func progressLine(p *meter, since time.Duration) string {
+// left, failures. Rates are of what came since the copies began, and left out
+// where nothing has.
+func progressLine(p *steps.Progress, now time.Time) string {
 	state := "begin"
 	if s := p.State.Load(); s != nil {
 		state = *s
@@ -131,19 +122,22 @@ func progressLine(p *meter, since time.Duration) string {
 		return state
 	}
 	rows, bytes, of := p.Rows.Load(), p.Bytes.Load(), p.PlannedBytes.Load()
-	if !p.begun {
-		p.begun, p.rows, p.bytes, p.since = true, rows, bytes, since
-	}
 	line := fmt.Sprintf("%s %s/%s files, %s rows", state, count(p.LoadedFiles.Load()), count(planned), count(rows))
-	if state != ledger.StateCopy {
+	from := p.Copying.Load()
+	if state != ledger.StateCopy || from == nil {
 		return line
 	}
-	took := max(0.001, (since - p.since).Seconds())
-	rate := float64(bytes-p.bytes) / took
-	line += fmt.Sprintf(" (%s/s), %s of %s (%s/s)", count(int64(float64(rows-p.rows)/took)),
-		bucketload.Bytes(bytes), bucketload.Bytes(of), bucketload.Bytes(rate))
-	if rate > 0 && bytes < of {
-		line += ", " + seconds(float64(of-bytes)/rate) + " left"
+	took := max(0.001, now.Sub(from.At).Seconds())
+	if rows > from.Rows {
+		line += fmt.Sprintf(" (%s/s)", count(int64(float64(rows-from.Rows)/took)))
+	}
+	line += fmt.Sprintf(", %s of %s", bucketload.Bytes(bytes), bucketload.Bytes(of))
+	if bytes > from.Bytes {
+		rate := float64(bytes-from.Bytes) / took
+		line += fmt.Sprintf(" (%s/s)", bucketload.Bytes(rate))
+		if bytes < of {
+			line += ", " + seconds(float64(of-bytes)/rate) + " left"
+		}
 	}
 	if failed := p.FailedFiles.Load(); failed > 0 {
 		line += ", " + count(failed) + " failed"

@@ -43,7 +43,12 @@ goes on to the swap, though any other check that then fails still stops it.`,
 					return err
 				}
 			}
-			if r, err := s.Ledger.Run(cmd.Context(), args[0]); err == nil && r.Conductor == ledger.StepFunctions && r.Execution != nil {
+			table := "run " + args[0]
+			r, err := s.Ledger.Run(cmd.Context(), args[0])
+			if err == nil {
+				table = r.Table
+			}
+			if err == nil && r.Conductor == ledger.StepFunctions && r.Execution != nil {
 				err := a.redriveOnAWS(cmd.Context(), s, r)
 				if err != nil {
 					a.notRedriven(&r.Run, err)
@@ -51,7 +56,7 @@ goes on to the swap, though any other check that then fails still stops it.`,
 				return err
 			}
 			var refusal error
-			run := a.one(cmd.Context(), s, "run "+args[0], func() (run *bucketload.Run, err error) {
+			run := a.one(cmd.Context(), s, table, func() (run *bucketload.Run, err error) {
 				run, err = conduct.Redrive(cmd.Context(), s, args[0])
 				refusal = err
 				return run, err

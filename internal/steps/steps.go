@@ -54,6 +54,13 @@ type Progress struct {
 	FailedFiles  atomic.Int64
 	Rows         atomic.Int64
 	Bytes        atomic.Int64 // of the objects, as stored
+	Copying      atomic.Pointer[Mark]
+}
+
+// Mark is where a run stood when its copies began, or began again.
+type Mark struct {
+	At          time.Time
+	Rows, Bytes int64
 }
 
 // storeKey is what a store is made for: loads from S3 share one, and its
@@ -154,13 +161,17 @@ func during(op string, err error) error {
 
 // enter moves a try of a run on to a state.
 func (s *Steps) enter(ctx context.Context, try ledger.Try, state string) error {
-	s.Progress.State.Store(&state)
+	p := &s.Progress
+	if was := p.State.Swap(&state); state == ledger.StateCopy && (was == nil || *was != state) {
+		p.Copying.Store(&Mark{At: time.Now(), Rows: p.Rows.Load(), Bytes: p.Bytes.Load()})
+	}
 	return s.Ledger.Enter(ctx, try, state)
 }
 
 // Reset begins anew, for the next run.
 func (p *Progress) Reset() {
 	p.State.Store(nil)
+	p.Copying.Store(nil)
 	for _, n := range []*atomic.Int64{&p.PlannedFiles, &p.PlannedBytes, &p.LoadedFiles, &p.FailedFiles, &p.Rows, &p.Bytes} {
 		n.Store(0)
 	}
