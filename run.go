@@ -94,8 +94,8 @@ type Run struct {
 	Mode        Mode      `json:"mode"`
 	Files       FileCount `json:"files"`
 	Rows        RowCount  `json:"rows"`
-	Bytes       int64     `json:"bytes"` // of the objects loaded, as stored
-	Seconds     float64   `json:"seconds"`
+	Bytes       int64     `json:"bytes"`   // of the objects loaded, as stored
+	Seconds     float64   `json:"seconds"` // since it began or, where one has gone on with it, since that
 	Backup      *string   `json:"backup"`
 	Unvalidated []string  `json:"unvalidated,omitempty"` // statements that validate foreign keys, whose swap had to leave rows unjudged
 	Error       *RunError `json:"error"`

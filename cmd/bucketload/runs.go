@@ -118,6 +118,9 @@ func (a *app) status(ctx context.Context, s *steps.Steps, r *ledger.Run) error {
 		line("execution", "%s", *r.Execution)
 	}
 	line("started", "%s", local(r.StartedAt))
+	if r.ResumedAt != nil {
+		line("gone on with", "%s", local(*r.ResumedAt))
+	}
 	if r.EndedAt != nil {
 		line("ended", "%s, after %s", local(*r.EndedAt), seconds(r.Seconds))
 	}
@@ -136,13 +139,13 @@ func (a *app) status(ctx context.Context, s *steps.Steps, r *ledger.Run) error {
 	for _, statement := range r.Unvalidated {
 		line("not validated", "%s", statement)
 	}
+	next, over := next(ctx, s, &r.Run)
 	if r.Error != nil {
 		line("error", "%s: %s", r.Error.Op, r.Error.Message)
-		if r.Error.Hint != "" {
+		if r.Error.Hint != "" && r.Error.Hint != next {
 			line("hint", "%s", r.Error.Hint)
 		}
 	}
-	next, over := next(ctx, s, &r.Run)
 	if over != nil {
 		line("redrive", "no more: %s", over.Message)
 	}

@@ -185,8 +185,9 @@ func testResume(t *testing.T, d *db) {
 	dead := d.begin(replace("dead"))
 	dead.plan(1, "a")
 	dead.release()
+	d.exec(`UPDATE bucketload.runs SET started_at = started_at - interval '10 days'`)
 	d.must(resume(dead))
-	if run, err := d.Run(t.Context(), dead.id); err != nil || run.Status != bucketload.StatusRunning || run.State != ledger.StatePlan || run.EndedAt != nil {
+	if run, err := d.Run(t.Context(), dead.id); err != nil || run.Status != bucketload.StatusRunning || run.State != ledger.StatePlan || run.EndedAt != nil || run.ResumedAt == nil || run.Seconds > 24*3600 {
 		t.Errorf("%+v, %v", run, err)
 	}
 	_, err := d.tryBegin(replace("dead"))

@@ -17,6 +17,7 @@ type Run struct {
 	bucketload.Run
 	State     string     `json:"state"`
 	StartedAt time.Time  `json:"started_at"`
+	ResumedAt *time.Time `json:"resumed_at,omitempty"` // when one last went on with it
 	EndedAt   *time.Time `json:"ended_at"`
 
 	Replaced   int64 `json:"replaced,omitempty"`   // characters that were replaced or left out, as the configuration says
@@ -33,9 +34,9 @@ type Run struct {
 }
 
 const runColumns = `
-	SELECT r.id, r.table_schema || '.' || r.table_name, r.status, r.mode, r.state, r.started_at, r.ended_at, r.backup, r.validate, r.error,
+	SELECT r.id, r.table_schema || '.' || r.table_name, r.status, r.mode, r.state, r.started_at, r.resumed_at, r.ended_at, r.backup, r.validate, r.error,
 		r.load, r.staging, r.merges, r.published_at IS NOT NULL,
-		extract(epoch FROM coalesce(r.ended_at, clock_timestamp()) - r.started_at)::float8,
+		extract(epoch FROM coalesce(r.ended_at, clock_timestamp()) - coalesce(r.resumed_at, r.started_at))::float8,
 		f.planned, f.loaded, f.failed, f.skipped, f.rows, f.rejected, f.replaced, f.duplicates, f.bytes, r.conductor, r.execution, r.attempt,
 		CASE r.conductor WHEN 'step_functions' THEN true WHEN 'events' THEN r.seen_at >= clock_timestamp() - interval '` + deadSilence + `'
 		ELSE hashtextextended('bucketload hold ' || r.id, 0) IN (SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
@@ -51,7 +52,7 @@ const runColumns = `
 func scanRun(row pgx.CollectableRow) (*Run, error) {
 	r := &Run{Load: new(bucketload.Load)}
 	var cause, load []byte
-	err := row.Scan(&r.ID, &r.Table, &r.Status, &r.Mode, &r.State, &r.StartedAt, &r.EndedAt, &r.Backup, &r.Unvalidated, &cause,
+	err := row.Scan(&r.ID, &r.Table, &r.Status, &r.Mode, &r.State, &r.StartedAt, &r.ResumedAt, &r.EndedAt, &r.Backup, &r.Unvalidated, &cause,
 		&load, &r.Staging, &r.Merges, &r.Published, &r.Seconds,
 		&r.Files.Planned, &r.Files.Loaded, &r.Files.Failed, &r.Files.Skipped, &r.Rows.Loaded, &r.Rows.Rejected, &r.Replaced, &r.Duplicates, &r.Bytes,
 		&r.Conductor, &r.Execution, &r.Attempt, &r.Alive)
