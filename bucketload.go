@@ -25,7 +25,9 @@ type TableName struct {
 }
 
 // ParseTableName reads "table" or "schema.table". The first dot splits off the
-// schema; the default schema is public. There is no SQL quoting.
+// schema; the default schema is public. There is no SQL quoting: a name in quotes
+// is refused. So is a table in a schema of the program's own or of the server's,
+// which is none to load into.
 func ParseTableName(s string) (TableName, error) {
 	t := TableName{Schema: "public", Name: s}
 	if strings.Contains(s, "://") {
@@ -34,9 +36,15 @@ func ParseTableName(s string) (TableName, error) {
 	if schema, name, ok := strings.Cut(s, "."); ok {
 		t = TableName{Schema: schema, Name: name}
 	}
+	for _, part := range []string{s, t.Schema, t.Name} {
+		if len(part) > 1 && part[0] == '"' && part[len(part)-1] == '"' {
+			return t, &Error{Op: "config", Code: CodeUsage, Message: fmt.Sprintf("table name %q is in quotes, which would be part of it", s),
+				Hint: "leave them out: a name is taken as it is, with its blanks and in its case; the first dot ends the schema's"}
+		}
+	}
 	for _, part := range []string{t.Schema, t.Name} {
 		switch {
-		case part == "":
+		case strings.TrimSpace(part) == "":
 			return t, &Error{Op: "config", Code: CodeUsage, Message: fmt.Sprintf("table name %q has an empty part", s),
 				Hint: "write TABLE or SCHEMA.TABLE"}
 		case len(part) > 63:
@@ -45,6 +53,14 @@ func ParseTableName(s string) (TableName, error) {
 		case strings.ContainsRune(part, 0):
 			return t, &Error{Op: "config", Code: CodeUsage, Message: fmt.Sprintf("table name %q contains a NUL byte", s)}
 		}
+	}
+	switch {
+	case t.Schema == StagingSchema || t.Schema == BackupSchema || t.Schema == LedgerSchema:
+		return t, &Error{Op: "config", Code: CodeUsage, Message: fmt.Sprintf("table %s is in a schema that bucketload keeps for itself", t),
+			Hint: "name the table in a schema of your own; its previous ones: bucketload backups TABLE"}
+	case strings.HasPrefix(t.Schema, "pg_") || t.Schema == "information_schema":
+		return t, &Error{Op: "config", Code: CodeUsage, Message: fmt.Sprintf("table %s is in a schema that Postgres keeps for itself", t),
+			Hint: "name the table in a schema of your own"}
 	}
 	return t, nil
 }

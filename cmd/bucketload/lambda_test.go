@@ -210,6 +210,9 @@ func TestOnLambda(t *testing.T) {
 				t.Errorf("%s: %+v", table, p)
 			}
 		}
+		if kind, message := d.invoke("Plan", plan("databackup.b"), &p); kind != "bucketload.Usage" || !strings.Contains(message, "keeps for itself") {
+			t.Errorf("a table of the program's own: %s, %s", kind, message)
+		}
 		if kind, message := d.invoke("Plan", plan("c"), &p); kind != "bucketload.EmptyListing" || !strings.Contains(message, "s3://source/c/") {
 			t.Errorf("nothing there: %s, %s", kind, message)
 		}

@@ -254,6 +254,9 @@ func TestWhatIsWrong(t *testing.T) {
 		{table + "exclude: {a: b}", "must be a list", ""},
 		{table + "exclude: [' ']", "must not be empty", ""},
 		{table + "table: a.", "4:12: tables.x.table: table name \"a.\" has an empty part", "write TABLE or SCHEMA.TABLE"},
+		{table + "table: databackup.w", "4:12: tables.x.table: table databackup.w is in a schema that bucketload keeps for itself", "bucketload backups TABLE"},
+		{table + "table: pg_catalog.w", "4:12: tables.x.table: table pg_catalog.w is in a schema that Postgres keeps for itself", "a schema of your own"},
+		{table + `table: '"My Table"'`, `4:12: tables.x.table: table name "\"My Table\"" is in quotes`, "leave them out"},
 		{table + "columns: [a, b]", "tables.x.columns: must be a mapping", ""},
 		{table + "columns: {a: [b]}", "tables.x.columns.a: must be a type or a mapping", ""},
 		{table + "columns: {'': text}", "a column needs a name", ""},
@@ -262,7 +265,9 @@ func TestWhatIsWrong(t *testing.T) {
 		{table + "columns: {1: text, '1': date}", `already defined`, ""},
 		{table + "columns:\n      &k a: text\n      *k : date", `"a" is there twice`, ""},
 		{"tables: {'a.': {from: x}}", "has an empty part", ""},
+		{"tables: {databackup.w: {from: x}}", "in a schema that bucketload keeps for itself", ""},
 		{"tables: {'': {from: x}}", "a table needs a name", ""},
+		{"tables: {' ': {from: x}}", "has an empty part", ""},
 		{"tables: {x: [y]}", "1:10: tables.x: must be a mapping", ""},
 		{"tables: [x]", "tables: must be a mapping", ""},
 		{"version: 2", `1:10: version: version "2" is not known`, ""},
@@ -321,7 +326,20 @@ tables:
 		{`My "T"; drop table x`, `My "T"; drop table x`, `public.My "T"; drop table x`, `s3://bucket/root/My "T"; drop table x/`, ""},
 		{"shared", "", "", "", "a and b both load public.shared"},
 		{"a*", "", "", "", "has wildcards in it"},
+		{`gsod."quoted`, `gsod."quoted`, `gsod."quoted`, `s3://bucket/root/"quoted/`, ""},
 		{"x.", "", "", "", "has an empty part"},
+		{" ", "", "", "", "has an empty part"},
+		{"x. ", "", "", "", "has an empty part"},
+		{`"Quoted"`, "", "", "", "is in quotes"},
+		{`public."Quoted Name"`, "", "", "", "is in quotes"},
+		{`"my.table"`, "", "", "", "is in quotes"},
+		{"bucketload.runs", "", "", "", "that bucketload keeps for itself"},
+		{"dataimport.x", "", "", "", "that bucketload keeps for itself"},
+		{"databackup.w", "", "", "", "that bucketload keeps for itself"},
+		{"pg_catalog.foo", "", "", "", "that Postgres keeps for itself"},
+		{"pg_temp.foo", "", "", "", "that Postgres keeps for itself"},
+		{"information_schema.foo", "", "", "", "that Postgres keeps for itself"},
+		{"Databackup.w", "Databackup.w", "Databackup.w", "s3://bucket/root/w/", ""},
 	}
 	for _, tt := range tests {
 		loads, err := f.Loads([]string{tt.name}, Flags{})
@@ -341,6 +359,12 @@ tables:
 	}
 	if names := f.Tables(); !slices.Equal(names, []string{"year_2022", "a", "b"}) {
 		t.Errorf("tables: %q", names)
+	}
+	if _, err := f.Loads([]string{"a"}, Flags{Set: []string{"table=databackup.w"}}); !strings.Contains(usageOf(t, err).Message, "that bucketload keeps for itself") {
+		t.Error(err)
+	}
+	if _, err := f.Known("databackup.w"); !strings.Contains(usageOf(t, err).Message, "that bucketload keeps for itself") {
+		t.Error(err)
 	}
 	loads, err := f.Loads([]string{"a", "a", "b"}, Flags{})
 	if err != nil || len(loads) != 2 {

@@ -40,7 +40,7 @@ var fileKeys = []key[File]{
 }
 
 var tableKeys = []key[bucketload.Load]{
-	{path: "table", usage: "live table, SCHEMA.TABLE (default public.<name>)", at: func(l *bucketload.Load) any { return (*tableName)(&l.Table) }},
+	{path: "table", usage: "live table, SCHEMA.TABLE without quotes (default public.<name>)", at: func(l *bucketload.Load) any { return (*tableName)(&l.Table) }},
 	{path: "from", usage: "URIs to load from: prefixes, globs, objects, directories", at: func(l *bucketload.Load) any { return &l.From }, check: isSource},
 	{path: "exclude", usage: "globs of objects to leave out", at: func(l *bucketload.Load) any { return &l.Exclude }, check: notBlank},
 	{path: "format", usage: "format of the files; auto goes by their names", words: "auto csv json parquet", at: func(l *bucketload.Load) any { return (*string)(&l.Format) }},

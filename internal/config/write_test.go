@@ -82,7 +82,10 @@ func anyLoad() *rapid.Generator[*bucketload.Load] {
 		}
 		l := builtin()
 		l.Key = texty().Draw(t, "key")
-		l.Table = bucketload.TableName{Schema: "s", Name: texty().Draw(t, "table")}
+		l.Table = bucketload.TableName{Schema: "s", Name: texty().Filter(func(s string) bool {
+			_, err := bucketload.ParseTableName("s." + s)
+			return err == nil
+		}).Draw(t, "table")}
 		l.From = []string{"s3://b/" + texty().Draw(t, "from")}
 		l.Exclude, l.Indexes = list("exclude"), list("indexes")
 		l.S3.Region = rapid.SampledFrom([]string{"", "eu-west-1", "no"}).Draw(t, "region")
