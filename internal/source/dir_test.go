@@ -176,6 +176,14 @@ func TestAbsolute(t *testing.T) {
 			t.Errorf("%s leaves %+v", exclude, got)
 		}
 	}
+	for i, want := range []string{"/data", "/data/", "/data/*.csv"} {
+		if load.From[i] != home+want {
+			t.Errorf("%s is %s", named.From[i], load.From[i])
+		}
+	}
+	if want := "file://" + home + "/data/a.csv"; load.Exclude[0] != want || load.From[3] != filepath.Dir(home)+"/*/data/a.csv" {
+		t.Errorf("got %s and %s", load.Exclude[0], load.From[3])
+	}
 	if !slices.Equal(load.From[4:], named.From[4:]) || !slices.Equal(load.Exclude[3:], named.Exclude[3:]) {
 		t.Errorf("got %q and %q", load.From[4:], load.Exclude[3:])
 	}

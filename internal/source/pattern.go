@@ -92,14 +92,28 @@ func Absolute(load *bucketload.Load) {
 	load.From, load.Exclude = slices.Clone(load.From), slices.Clone(load.Exclude)
 	for i, uri := range load.From {
 		if uri != "" && !strings.Contains(uri, "://") && !filepath.IsAbs(uri) {
-			load.From[i] = below(dir) + uri
+			load.From[i] = absolute(dir, uri)
 		}
 	}
 	for i, text := range load.Exclude {
 		if relative(text) && !strings.Contains(text, "://") {
-			load.Exclude[i] = fileRoot + below(dir) + text // as a path it would match whole names only
+			load.Exclude[i] = fileRoot + absolute(dir, text) // as a path it would match whole names only
 		}
 	}
+}
+
+// absolute gives a path from dir on, cleaned as far as it has no wildcards. A slash
+// at its end stays, as it says that the path is a directory.
+func absolute(dir, name string) string {
+	end := len(name)
+	if strings.ContainsAny(name, wildcards) {
+		end = strings.LastIndexByte(name[:strings.IndexAny(name, wildcards+`\`)], '/') + 1
+	}
+	joined := filepath.Join(dir, name[:end])
+	if end < len(name) || strings.HasSuffix(name, "/") {
+		joined = below(joined)
+	}
+	return joined + name[end:]
 }
 
 // relative says whether an exclude is a path from the working directory.

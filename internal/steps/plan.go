@@ -169,8 +169,13 @@ func (s *Steps) listed(load *bucketload.Load, history bool) objectsOf {
 }
 
 func nothingToLoad(load *bucketload.Load, l listing) error {
-	e := &bucketload.Error{Op: "plan", Code: bucketload.CodeEmpty, Message: "no object matches " + strings.Join(load.From, " "),
-		Hint: "check the URI (a prefix ends at a /), or set allow_empty: true if an empty table is right"}
+	message, check := "no object matches "+strings.Join(load.From, " "), "the URI (a prefix ends at a /)"
+	if len(load.Exclude) > 0 {
+		message += ", or exclude leaves out all that do: " + strings.Join(load.Exclude, " ")
+		check += " and exclude"
+	}
+	e := &bucketload.Error{Op: "plan", Code: bucketload.CodeEmpty, Message: message,
+		Hint: "check " + check + ", or set allow_empty: true if an empty table is right"}
 	if l.skipped > 0 {
 		endings := slices.SortedFunc(maps.Keys(l.endings), func(a, b string) int {
 			return cmp.Or(cmp.Compare(l.endings[b], l.endings[a]), cmp.Compare(a, b))
