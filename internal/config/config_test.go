@@ -276,6 +276,8 @@ func TestWhatIsWrong(t *testing.T) {
 		{"a: 1\n---\nb: 2", "more than one document", ""},
 		{"version: 1\nversion: 1", `2:1: mapping key "version" already defined`, ""},
 		{"version: [1", "sequence end token", ""},
+		{"tables:\n\tx: {from: y}", "2:1: a line begins with a tab, which YAML does not take", "indent with blanks"},
+		{"tables:\n  x:\n  \tfrom: y", "3:3: a line begins with a tab", "indent with blanks"},
 		{"a: *nope", "1:4: alias *nope has no anchor", ""},
 		{"a: &x [*x]", "alias *x has no anchor", ""},
 		{"a: !!binary QQ==", "YAML tags are not used here", ""},

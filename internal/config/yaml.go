@@ -70,7 +70,12 @@ func parseYAML(name string, data []byte) (*node, error) {
 	}
 	file, err := parser.Parse(tokens, 0)
 	if err != nil {
-		if e, ok := errors.AsType[*yaml.SyntaxError](err); ok && e.Token != nil {
+		e, ok := errors.AsType[*yaml.SyntaxError](err)
+		switch {
+		case !ok || e.Token == nil:
+		case e.Token.Type == token.InvalidType && strings.HasSuffix(e.Token.Origin, "\t"):
+			return nil, r.fault(e.Token, "indent with blanks", "a line begins with a tab, which YAML does not take")
+		default:
 			return nil, r.fault(e.Token, "", "%s", e.Message)
 		}
 		return nil, usage("", "%s is not YAML", name)
