@@ -20,9 +20,13 @@ func (s *Steps) check(ctx context.Context, r *ledger.Run) error {
 	if len(load.BeforeSwapSQL) == 0 && !load.Checks.Any() {
 		return nil // Check has counted them
 	}
+	d, err := s.definition(ctx, run)
+	if err != nil {
+		return err
+	}
 	var rows int64
 	var found []table.Finding
-	err := pgx.BeginTxFunc(ctx, s.Pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+	err = pgx.BeginTxFunc(ctx, s.Pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
 		if err := ledger.Attend(ctx, tx, run); err != nil {
 			return err
 		}
@@ -30,7 +34,7 @@ func (s *Steps) check(ctx context.Context, r *ledger.Run) error {
 		return err
 	})
 	if err == nil {
-		err = someRows(r, rows)
+		err = someRows(r, d.layout, rows)
 	}
 	if err != nil {
 		return bucketload.DatabaseError("check", err)
@@ -66,12 +70,18 @@ func (s *Steps) judge(ctx context.Context, run string, load *bucketload.Load, fo
 		table.Quote(bucketload.StagingTable(run)), run, run, load.Key))
 }
 
-// someRows refuses to swap in an empty table that nobody has allowed.
-func someRows(r *ledger.Run, rows int64) error {
+// someRows refuses to swap in an empty table that nobody has allowed. Files of
+// nothing but a header may have none.
+func someRows(r *ledger.Run, layout *Layout, rows int64) error {
 	if rows > 0 || r.Load.AllowEmpty || r.Merges {
 		return nil
 	}
-	return failedCheck("there is no row, and an empty table is never swapped in", "set allow_empty: true if an empty table is right")
+	hint := "set allow_empty: true if an empty table is right"
+	csv := layout.Format == bucketload.FormatCSV || layout.Format == ""
+	if csv && layout.CSV.Header && r.Rows == (bucketload.RowCount{}) && r.Bytes > 0 {
+		hint += "; if the files have no header, and their first lines are rows: --set csv.header=false"
+	}
+	return failedCheck("there is no row, and an empty table is never swapped in", hint)
 }
 
 func failedCheck(message, hint string) error {

@@ -233,7 +233,7 @@ func (s *Steps) checkCopied(ctx context.Context, run string, r *ledger.Run) erro
 	if len(load.BeforeSwapSQL) > 0 || load.LimitFiles > 0 {
 		return nil // rows are judged once they are what is swapped in, if they are
 	}
-	if err := someRows(r, rows); err != nil {
+	if err := someRows(r, d.layout, rows); err != nil {
 		return err
 	}
 	return s.judge(ctx, run, load, table.JudgeRows(load, rows)) // before the indexes are built for nothing
