@@ -113,8 +113,8 @@ func (s *Steps) fromFiles(ctx context.Context, load *bucketload.Load, live *tabl
 		return nil, v.headless
 	}
 	if len(r.Table) == 0 {
-		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeHeader, Message: "no file has a header to take columns from",
-			Hint: "describe them: columns: in the configuration, or csv.header: false"}
+		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeHeader, Message: "no file has anything in it to take columns from",
+			Hint: "name all of them with their types: --set 'columns={id: bigint, name: text}', or columns: in the configuration"}
 	}
 	columns, _ := r.parted(load)
 	r.Path = paths.used(columns, r.Format, inferred, load)
