@@ -180,6 +180,9 @@ func TestColumnName(t *testing.T) {
 		if got := infer.ColumnName(test.header, test.lower); got != test.want {
 			t.Errorf("ColumnName(%q, %t) = %q, want %q", test.header, test.lower, got, test.want)
 		}
+		if got, want := infer.IsCut(test.header, test.lower), len(test.header) > 63; got != want {
+			t.Errorf("IsCut(%q, %t) = %t", test.header, test.lower, got)
+		}
 	}
 }
 

@@ -18,6 +18,9 @@ func ColumnName(header string, lower bool) string {
 	return cut(fullName(header, lower), maxName)
 }
 
+// IsCut says whether the column's name of a header is only the beginning of it.
+func IsCut(header string, lower bool) bool { return len(fullName(header, lower)) > maxName }
+
 // fullName is ColumnName before the cut: what tells columns apart.
 func fullName(header string, lower bool) string {
 	name := strings.ToValidUTF8(strings.ReplaceAll(header, "\x00", ""), string(utf8.RuneError))

@@ -163,6 +163,7 @@ func (r *Resolution) choose(load *bucketload.Load, live *table.Live, shapes []in
 	if load.Unknown == bucketload.PolicyAdd {
 		r.addUnknown(load, shapes, inferred)
 	}
+	r.noteCut(load, live, both)
 	if len(r.Table) > 0 {
 		if err := r.addOurs(load); err != nil {
 			return err

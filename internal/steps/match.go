@@ -7,6 +7,7 @@ import (
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/infer"
+	"github.com/bucketload/bucketload/internal/table"
 )
 
 // pairing is which fields of a file the columns take.
@@ -132,4 +133,24 @@ func alike(header []string, used []bool, c bucketload.Column, lower bool) int {
 func match(header []string, columns []bucketload.Column, lower bool) ([]int, error) {
 	p := pair(header, nil, columns, lower)
 	return p.index, p.judge(header, columns, &bucketload.Load{})
+}
+
+// shownCut is how many names that were cut a note has.
+const shownCut = 5
+
+// noteCut says which new columns have only the beginning of their headers as names.
+func (r *Resolution) noteCut(load *bucketload.Load, live *table.Live, inferred []infer.Column) {
+	var cut []string
+	for _, in := range inferred {
+		named := slices.ContainsFunc(load.Columns, func(c bucketload.Column) bool { return c.Name == in.Name })
+		if infer.IsCut(in.From[0], load.LowerCase) && r.has(in.Name) && !named && liveColumn(live, in.Name) == nil {
+			cut = append(cut, fmt.Sprintf("%q of %q", in.Name, bucketload.Excerpt([]byte(in.From[0]), 200)))
+		}
+	}
+	if n := len(cut); n > 0 {
+		if n > shownCut {
+			cut = append(cut[:shownCut], fmt.Sprintf("and so on, %d in all", n))
+		}
+		r.Notes = append(r.Notes, "columns are named by the first 63 bytes of their headers, which is what Postgres keeps: "+strings.Join(cut, ", ")+"; name them under columns: to have other names")
+	}
 }
