@@ -450,6 +450,9 @@ func TestTheLoadAsAWhole(t *testing.T) {
 		{"mode: replace_partition", "mode: replace_partition needs key", ""},
 		{"mode: upsert\n    key: [id]\n    on_changed: reload", "", ""},
 		{"key: id", "key means nothing with mode: replace", "primary_key"},
+		{"mode: append\n    replace: in_place", "replace: in_place means nothing with mode: append", "or write mode: replace"},
+		{"mode: upsert\n    key: id\n    replace: in_place", "replace: in_place means nothing with mode: upsert", ""},
+		{"mode: append\n    replace: swap", "", ""},
 		{"mode: append\n    on_changed: reload", "on_changed: reload would double rows with mode: append", "upsert or replace_partition"},
 		{"mode: upsert\n    key: id\n    checks: {vs_live: 90%}", "checks.vs_live means nothing with mode: upsert", ""},
 		{"mode: upsert\n    key: id\n    primary_key: id", "primary_key means nothing with mode: upsert", ""},
@@ -469,7 +472,7 @@ func TestTheLoadAsAWhole(t *testing.T) {
 			t.Errorf("%s: got %s; hint: %s", tt.text, e.Message, e.Hint)
 		}
 	}
-	f := mustParse(t, "defaults: {csv: {delimiter: ;}}\ntables: {x: {from: y, format: json}}")
+	f := mustParse(t, "defaults: {csv: {delimiter: ;}, replace: in_place}\ntables: {x: {from: y, format: json, mode: append}}")
 	if _, err := f.Loads(nil, Flags{}); err != nil {
 		t.Errorf("defaults are for all tables: %v", err)
 	}

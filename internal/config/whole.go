@@ -52,6 +52,8 @@ func merging(l *bucketload.Load, said []string) error {
 	case l.Mode == bucketload.ModeAppend && l.OnChanged == bucketload.PolicyReload:
 		return &bucketload.Error{Message: "on_changed: reload would double rows with mode: append",
 			Hint: "write mode: upsert or replace_partition, with key:; or on_changed: ignore"}
+	case l.InPlace && l.Mode != bucketload.ModeReplace && slices.Contains(said, "replace"):
+		return refuse("replace: in_place", "leave it out, or write mode: replace")
 	case !l.Mode.Merges() && len(l.KeyColumns) > 0 && slices.Contains(said, "key"):
 		return refuse("key", "leave it out, or write mode: upsert or replace_partition; a table's own key is primary_key")
 	case !l.Mode.Merges():

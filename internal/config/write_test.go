@@ -108,7 +108,7 @@ func anyLoad() *rapid.Generator[*bucketload.Load] {
 		l.Missing = rapid.SampledFrom([]string{"fail", "null"}).Draw(t, "missing")
 		l.Tolerate.Rows = rapid.SampledFrom([]bucketload.Share{{}, {Count: 7}}).Draw(t, "rows")
 		l.Mode = rapid.SampledFrom([]bucketload.Mode{bucketload.ModeAppend, bucketload.ModeReplace}).Draw(t, "mode")
-		l.InPlace = rapid.Bool().Draw(t, "in place")
+		l.InPlace = l.Mode == bucketload.ModeReplace && rapid.Bool().Draw(t, "in place")
 		l.LowerCase = rapid.Bool().Draw(t, "lower")
 		l.ColumnsOverride = rapid.Bool().Draw(t, "override")
 		l.MinBatchBytes = bucketload.Bytes(rapid.Int64Range(0, 1<<50).Draw(t, "bytes"))

@@ -337,7 +337,9 @@ func TestDivided(t *testing.T) {
 		{"rows tolerated", "big.csv", rows, func(l *bucketload.Load) { l.Tolerate.Rows = share }, false},
 		{"rows of a file tolerated", "big.csv", rows, func(l *bucketload.Load) { l.Tolerate.RowsPerFile = share }, false},
 		{"the line", "big.csv", rows, func(l *bucketload.Load) { l.Lineage = []string{bucketload.LineColumn} }, false},
-		{"the first row of a key stays", "big.csv", rows, func(l *bucketload.Load) { l.OnDuplicate = bucketload.KeepFirst }, false},
+		{"the first row of a key stays", "big.csv", rows, func(l *bucketload.Load) {
+			l.OnDuplicate, l.PrimaryKey = bucketload.KeepFirst, []string{"f", "n"}
+		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := shared.part(t)

@@ -140,6 +140,11 @@ func (s *Steps) buildable(ctx context.Context, load *bucketload.Load, run string
 	if err := hasColumns(load, r); err != nil {
 		return nil, err
 	}
+	if load.Mode != bucketload.ModeUpsert && keeps(load) && table.Keyless(steps) {
+		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage,
+			Message: fmt.Sprintf("on_duplicate: %s means nothing: %s has no key that two rows could have", load.OnDuplicate, load.Table),
+			Hint:    "name it, for example primary_key: [COLUMN]; or leave on_duplicate out, or write on_duplicate: reject"}
+	}
 	columns := r.Table
 	if live != nil {
 		if columns, err = table.Canonical(ctx, s.Pool, r.Table); err != nil {
