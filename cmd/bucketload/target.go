@@ -55,7 +55,7 @@ func openTarget(ctx context.Context, to string, f *config.File, concurrency int)
 	if err != nil {
 		return nil, err
 	}
-	pool, err := open(ctx, target, concurrency, silence)
+	pool, err := open(ctx, target, concurrency, silence, connectTimeout)
 	if ctx.Err() != nil {
 		return nil, &bucketload.Error{Op: "connect", Code: bucketload.CodeCancelled, Message: "cancelled"}
 	}
@@ -133,8 +133,8 @@ const session = `
 const connectTimeout = 15 * time.Second
 
 // open makes the pool. A connection on which no bytes move for as long as silence
-// is looked after.
-func open(ctx context.Context, target *config.Connection, concurrency int, silence time.Duration) (*pgxpool.Pool, error) {
+// is looked after: the server is asked, and has reply to answer.
+func open(ctx context.Context, target *config.Connection, concurrency int, silence, reply time.Duration) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig("")
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func open(ctx context.Context, target *config.Connection, concurrency int, silen
 	c.ConnConfig.ConnectTimeout = connectTimeout
 	c.PingTimeout = 5 * time.Second // of a connection that was idle: it may have died without a word
 	dialer := &net.Dialer{Control: giveUp(tcpDead), KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}}
-	dog := &watchdog{silence: silence, dial: dialer.DialContext, conns: map[*watched]struct{}{}}
+	dog := &watchdog{silence: silence, reply: reply, dial: dialer.DialContext, conns: map[*watched]struct{}{}}
 	asking := c.ConnConfig.Copy()
 	asking.DialFunc = dialer.DialContext
 	dog.config = func(ctx context.Context) (*pgx.ConnConfig, error) {

@@ -29,6 +29,7 @@ const unreached = 3
 // at work for them, or waits itself. A statement may take as long as it takes.
 type watchdog struct {
 	silence time.Duration
+	reply   time.Duration // how long the server may take to answer the question
 	dial    pgconn.DialFunc
 	config  func(context.Context) (*pgx.ConnConfig, error) // of the connection that asks
 
@@ -165,7 +166,7 @@ func (b *backend) idle(w wait) bool {
 
 // ask asks the server what it does for the connections that wait.
 func (d *watchdog) ask(waits []wait) (map[uint32]*backend, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), min(connectTimeout, d.silence))
+	ctx, cancel := context.WithTimeout(context.Background(), d.reply)
 	defer cancel()
 	config, err := d.config(ctx)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 // A network that loses bytes without a word hangs nothing for ever; a statement
 // that takes long is left alone.
 func TestWatchdog(t *testing.T) {
+	t.Parallel()
 	dsn := temptest.Database(t, 0)
 	u, err := url.Parse(dsn)
 	if err != nil {
@@ -32,8 +33,9 @@ func TestWatchdog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const short = 100 * time.Millisecond
-	pool, err := open(t.Context(), target, 1, short)
+	// A busy machine takes less than these to begin a statement, and to answer.
+	const silence, reply = 500 * time.Millisecond, 3 * time.Second
+	pool, err := open(t.Context(), target, 1, silence, reply)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +43,7 @@ func TestWatchdog(t *testing.T) {
 	bounded, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 
-	if _, err := pool.Exec(bounded, `SELECT pg_sleep(0.5)`); err != nil {
+	if _, err := pool.Exec(bounded, `SELECT pg_sleep(2)`); err != nil {
 		t.Error("a statement at work is ended:", err)
 	}
 
