@@ -28,7 +28,7 @@ type deployment struct {
 	to     string // the file with the connection string
 }
 
-// deploy serves the functions of that name and Handler.
+// deploy serves the functions of that name and Handler, over what they need.
 func deploy(t *testing.T, binary string, timeout time.Duration, names ...string) *deployment {
 	t.Helper()
 	d := &deployment{t: t, dsn: temptest.Database(t, 0), to: filepath.Join(t.TempDir(), "to")}
@@ -43,6 +43,14 @@ func deploy(t *testing.T, binary string, timeout time.Duration, names ...string)
 			t.Fatal(err)
 		}
 	}
+	d.serve(binary, timeout, names...)
+	return d
+}
+
+// serve serves further functions on a Lambda of their own, which is invoked from
+// now on.
+func (d *deployment) serve(binary string, timeout time.Duration, names ...string) {
+	d.t.Helper()
 	var functions []temp.LambdaFunction
 	for _, name := range names {
 		functions = append(functions, temp.LambdaFunction{Name: name, Handler: name, Binary: binary, Memory: 256, Timeout: timeout, Env: map[string]string{
@@ -54,20 +62,21 @@ func deploy(t *testing.T, binary string, timeout time.Duration, names ...string)
 			"AWS_ENDPOINT_URL_S3":        d.s3.URL(),
 		}})
 	}
-	if d.lambda, err = temp.StartLambda(functions...); err != nil {
-		t.Fatal(err)
+	l, err := temp.StartLambda(functions...)
+	if err != nil {
+		d.t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	d.lambda = l
+	d.t.Cleanup(func() {
 		for _, name := range names {
-			if t.Failed() {
-				t.Logf("%s:\n%s", name, d.lambda.Log(name))
+			if d.t.Failed() {
+				d.t.Logf("%s:\n%s", name, l.Log(name))
 			}
 		}
-		if err := d.lambda.Close(); err != nil {
-			t.Error(err)
+		if err := l.Close(); err != nil {
+			d.t.Error(err)
 		}
 	})
-	return d
 }
 
 func (d *deployment) write(dsn string) {
@@ -249,11 +258,12 @@ func TestOnLambda(t *testing.T) {
 	})
 	t.Run("out of time", func(t *testing.T) {
 		t.Parallel()
-		d := deploy(t, binary, 4*time.Second, "Plan", "Check")
+		d := deploy(t, binary, time.Minute, "Plan")
 		d.put("config", "a/bucketload.yaml", "")
 		d.put("source", "a/1.csv", "id\n1\n")
 		var p planned
 		d.must("Plan", plan("a"), &p)
+		d.serve(binary, 9*time.Second, "Check") // of which it has 0.9 to say so
 		ctx := context.Background()
 		conn, err := pgx.Connect(ctx, d.dsn)
 		if err != nil {

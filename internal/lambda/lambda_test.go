@@ -159,7 +159,7 @@ func TestTimeIsUp(t *testing.T) {
 		{"ready", `{"Do":"ready","html":"<&>"}`, "", ""},
 		{"hang", "", lambda.Timedout, "RequestId: "}, // Lambda ends it
 	}
-	l := start(t, 3*time.Second)
+	l := start(t, 9*time.Second) // of which they have 0.9 to answer when the time is up
 	var all sync.WaitGroup
 	for _, test := range tests {
 		all.Go(func() {
