@@ -390,6 +390,7 @@ func TestKilledProcess(t *testing.T) {
 			}
 			h.must(cmd.Process.Kill())
 			_ = cmd.Wait()
+			h.dead(id)
 			h.untouched()
 			run, err := Redrive(t.Context(), h.Steps, id)
 			h.must(err)
@@ -521,11 +522,18 @@ func (h *house) killedAt(load *bucketload.Load, column, value string) (run strin
 	h.must(err)
 	h.exec("DROP TRIGGER stop ON bucketload.runs")
 	h.exec("DROP FUNCTION public.stop()")
-	for { // until the server has noticed
-		r, err := h.Ledger.Run(ctx, run)
+	h.dead(run)
+	return run
+}
+
+// dead returns once the server has noticed that the run's process is.
+func (h *house) dead(run string) {
+	h.t.Helper()
+	for {
+		r, err := h.Ledger.Run(h.t.Context(), run)
 		h.must(err)
 		if !r.Alive {
-			return run
+			return
 		}
 	}
 }
@@ -594,7 +602,7 @@ func TestBackendsKilled(t *testing.T) {
 	h.s3.Fault(func(r *http.Request) *temp.Fault {
 		if isGet(r, 1) && n.Add(1) == 2 {
 			h.exec(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity a WHERE datname = current_database() AND pid <> pg_backend_pid()
-				AND backend_type = 'client backend' AND query NOT LIKE '%pg_try_advisory_lock%'`)
+				AND backend_type = 'client backend' AND query NOT LIKE 'LISTEN%'`)
 		}
 		return nil
 	})
