@@ -139,11 +139,15 @@ func testCancel(t *testing.T, d *db) {
 	}
 	_, err = d.Begin(t.Context(), "frozen000000", load, ledger.Conductor{})
 	d.must(err)
-	holds("frozen000000")
+	frozen := holds("frozen000000")
 	was, err = d.Cancel(t.Context(), "frozen000000")
 	d.must(err)
 	if forced, err := d.EndHold(t.Context(), was, time.Millisecond); !forced || err != nil {
 		t.Error("a frozen process holds it, and keeps it", err)
+	}
+	// A server process that is ended lets go of its locks before it is gone.
+	for d.value(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1`, frozen.PgConn().PID()) != "0" {
+		d.must(t.Context().Err())
 	}
 	// Who has come since is another one.
 	next := holds("frozen000000")
