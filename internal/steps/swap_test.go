@@ -13,7 +13,7 @@ import (
 // same time, with indexes of one name, and each backup has a name of its own.
 func TestSwapsOfOneName(t *testing.T) {
 	t.Parallel()
-	whole := newBench(t, 0)
+	whole := newBench(t, 0, manyConns) // a swap takes two, and must not wait for another's
 	const tables = 4
 	runs := make([]string, tables)
 	for i := range runs {
