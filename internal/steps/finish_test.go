@@ -275,7 +275,7 @@ func TestSwapWaitsForReader(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 0)
 	b.exec("CREATE TABLE t AS SELECT 'old' AS f, 1 AS n")
-	load := b.load(map[string]string{"a.csv": rows("a", 3)}, func(l *bucketload.Load) { l.LockTimeout = 20 * time.Millisecond })
+	load := b.load(map[string]string{"a.csv": rows("a", 3)}, func(l *bucketload.Load) { l.LockTimeout = time.Minute })
 	run := b.prepared(load)
 	b.must(b.copyAll(run))
 	reader, err := b.Pool.Begin(t.Context())

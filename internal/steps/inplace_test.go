@@ -136,7 +136,7 @@ func TestReplaceInPlaceBesideReaders(t *testing.T) {
 	defer func() { _ = writer.Rollback(context.WithoutCancel(t.Context())) }()
 	_, err = writer.Exec(t.Context(), "INSERT INTO t VALUES ('theirs', 1)")
 	b.must(err)
-	run := b.prepared(b.load(nil, withColumns(columnsFN...), inPlace, func(l *bucketload.Load) { l.LockTimeout = 20 * time.Millisecond }))
+	run := b.prepared(b.load(nil, withColumns(columnsFN...), inPlace, func(l *bucketload.Load) { l.LockTimeout = time.Minute }))
 	b.must(b.copyAll(run))
 	done := make(chan error, 1)
 	go func() {
