@@ -106,7 +106,8 @@ func create(t testing.TB, major int) (p *temp.Postgres, name, dsn string) {
 	return p, name, u.String()
 }
 
-// server starts the version's server at its first use.
+// server starts the version's server at its first use. Nobody locks a test's tables
+// but the test: not all locks are waited for long enough for autovacuum to give way.
 func server(t testing.TB, major int) *temp.Postgres {
 	t.Helper()
 	if p := servers[major]; p != nil {
@@ -119,7 +120,7 @@ func server(t testing.TB, major int) *temp.Postgres {
 		}
 		t.Skip(absent)
 	}
-	p, err := temp.StartPostgres(context.Background(), temp.PostgresOptions{Major: major, Offline: true})
+	p, err := temp.StartPostgres(context.Background(), temp.PostgresOptions{Major: major, Offline: true, Settings: []string{"autovacuum=off"}})
 	if err != nil {
 		t.Fatal(err)
 	}
