@@ -530,7 +530,7 @@ func testHeldAgain(t *testing.T, d *db) {
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 	was := d.value(holder)
 	d.exec(`SELECT pg_terminate_backend(` + was + `)`)
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		if now := d.value(holder); now != was && now != "0" {
 			break
 		}

@@ -248,7 +248,7 @@ func (r *run) do() *table.Backup {
 func (r *run) judge() {
 	r.Helper()
 	for _, statement := range r.validate {
-		if err := r.tx(func(tx pgx.Tx) error { return table.Validate(r.Context(), tx, statement, time.Second) }); err != nil {
+		if err := r.tx(func(tx pgx.Tx) error { return table.Validate(r.Context(), tx, statement, time.Minute) }); err != nil {
 			r.Fatal(err)
 		}
 	}
