@@ -64,7 +64,7 @@ func TestCutAroundTheMachine(t *testing.T) {
 	const hold, ending = "pg_try_advisory_lock(", "UPDATE bucketload.executions SET status"
 	h := newHouse(t, 0)
 	load := h.load(3)
-	cutter, s := h.cut("cardinality($1", hold, "INSERT INTO bucketload.runs (", "SELECT DISTINCT r.id", ending)
+	cutter, s := h.cut("has_database_privilege(", hold, "INSERT INTO bucketload.runs (", "SELECT DISTINCT r.id", ending)
 	run, err := Load(t.Context(), s, load)
 	h.must(err)
 	h.complete(run, 3)
@@ -82,7 +82,7 @@ func TestCutAroundTheMachine(t *testing.T) {
 	cutter.all()
 
 	h.put(1, 10)
-	cutter, s = h.cut("to_regclass('bucketload.migrations')", "cardinality($1", "CROSS JOIN LATERAL", hold, "SELECT name, machine, status",
+	cutter, s = h.cut("to_regclass('bucketload.migrations')", "has_database_privilege(", "CROSS JOIN LATERAL", hold, "SELECT name, machine, status",
 		"SET status = 'running', ended_at = NULL", "count(*) FILTER (WHERE pg_terminate_backend(pid))", ending)
 	run, err = Redrive(t.Context(), s, *run.ID)
 	h.must(err)
