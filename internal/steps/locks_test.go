@@ -115,45 +115,51 @@ func TestBlockersAreNamed(t *testing.T) {
 }
 
 // TestEndedWherever: whoever has given up on a run's process ends it in whatever
-// it may have frozen: EndCopies finds it also as it judges and analyzes.
+// it may have frozen: EndCopies finds it also as it analyzes, as it judges, and as it
+// looks at what the rows refer to and at what refers to them.
 func TestEndedWherever(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 0, manyConns)
+	dim := b.part(t)
+	b.exec(dim.named("CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE t (f text, n int PRIMARY KEY); CREATE TABLE child (n int REFERENCES t)"))
+	refer := func() {
+		t.Helper()
+		_, err := dim.whole(dim.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...)))
+		b.must(err)
+	}
+	refer()
 	run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) {
+		l.LockTimeout = time.Minute
+		l.Constraints = []string{dim.named("foreign key (n) references {t}")}
 		l.Checks.SQL = []string{"SELECT FROM {staging} WHERE current_setting('idle_in_transaction_session_timeout') <> '1min'"}
 	}))
-	b.must(b.copyAll(run))
-	try := ledger.Try{Run: run}
-	_, err := b.Check(t.Context(), try)
-	b.must(err)
-	ended := func(done <-chan error) {
-		t.Helper()
-		for b.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == "0" {
+	b.built(run)
+	refer() // by which the key is to judge again
+	analyzing := func(run string) <-chan error {
+		done := make(chan error, 1)
+		go func() { done <- b.Analyze(context.WithoutCancel(t.Context()), ledger.Try{Run: run}) }()
+		return done
+	}
+	for _, at := range []struct {
+		locked string
+		step   func(run string) <-chan error
+	}{{"dataimport.r_" + run, analyzing}, {"dataimport.r_" + run, b.swapping}, {dim.table, b.swapping}, {"child", b.swapping}} {
+		leave := b.during("LOCK TABLE " + at.locked + " IN ACCESS EXCLUSIVE MODE")
+		done := at.step(run)
+		for b.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass", at.locked) == "0" {
 			select {
 			case err := <-done:
-				t.Fatal(err)
+				t.Fatalf("%s: %v", at.locked, err)
 			default:
 			}
 		}
 		if n, err := b.Ledger.EndCopies(t.Context(), run); n != 1 || err != nil {
-			t.Errorf("ended %d, %v", n, err)
+			t.Errorf("%s: ended %d, %v", at.locked, n, err)
 		}
-	}
-	leave := b.during("LOCK TABLE dataimport.r_" + run + " IN ACCESS EXCLUSIVE MODE")
-	done := make(chan error, 1)
-	go func() { done <- b.Analyze(context.WithoutCancel(t.Context()), try) }()
-	ended(done)
-	leave()
-	if err := <-done; !bucketload.IsTransient(err) {
-		t.Errorf("analyzed: %v", err)
-	}
-	b.must(b.Analyze(t.Context(), try))
-	leave = b.during("LOCK TABLE dataimport.r_" + run + " IN ACCESS EXCLUSIVE MODE")
-	swapped := b.swapping(run)
-	ended(swapped)
-	leave()
-	if err := <-swapped; !bucketload.IsTransient(err) {
-		t.Errorf("judged: %v", err)
+		leave()
+		if err := <-done; !bucketload.IsTransient(err) {
+			t.Errorf("%s: %v", at.locked, err)
+		}
 	}
 	b.must(<-b.swapping(run))
 }
@@ -371,8 +377,10 @@ func TestAttended(t *testing.T) {
 	b := newBench(t, 0)
 	b.exec(`CREATE TABLE seen (mode text, idle text);
 		CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
-			INSERT INTO seen VALUES (NEW.mode, current_setting(''idle_in_transaction_session_timeout'')); RETURN NEW; END';
-		CREATE TRIGGER see BEFORE UPDATE ON bucketload.runs FOR EACH ROW WHEN (NEW.published_at IS NOT NULL AND OLD.published_at IS NULL) EXECUTE FUNCTION see()`)
+			INSERT INTO seen VALUES (concat_ws('' '', TG_ARGV[0], NEW.mode), current_setting(''idle_in_transaction_session_timeout'')); RETURN NEW; END';
+		CREATE TRIGGER see BEFORE UPDATE ON bucketload.runs FOR EACH ROW WHEN (NEW.published_at IS NOT NULL AND OLD.published_at IS NULL) EXECUTE FUNCTION see();
+		CREATE TRIGGER see_validated BEFORE UPDATE ON bucketload.runs FOR EACH ROW WHEN (NEW.validate IS NULL AND OLD.validate IS NOT NULL) EXECUTE FUNCTION see('validated');
+		CREATE TABLE t (f text, n int PRIMARY KEY); CREATE TABLE child (n int REFERENCES t)`)
 	load := b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) { l.PrimaryKey = []string{"n"} })
 	for _, change := range []func(*bucketload.Load){func(*bucketload.Load) {}, inPlace} {
 		change(load)
@@ -385,7 +393,7 @@ func TestAttended(t *testing.T) {
 	b.must(err)
 	_, err = b.whole(b.load(map[string]string{"b.csv": rows("b", 3)}, withColumns(columnsFN...), merging(bucketload.ModeUpsert, "n")))
 	b.must(err)
-	if got := b.value("SELECT string_agg(mode || ' ' || idle || ' ' || n, ', ' ORDER BY mode) FROM (SELECT mode, idle, count(*) AS n FROM seen GROUP BY 1, 2) s"); got != "replace 1min 4, rollback 1min 1, upsert 1min 1" {
+	if got := b.value("SELECT string_agg(mode || ' ' || idle || ' ' || n, ', ' ORDER BY mode) FROM (SELECT mode, idle, count(*) AS n FROM seen GROUP BY 1, 2) s"); got != "replace 1min 4, rollback 1min 1, upsert 1min 1, validated replace 1min 2, validated rollback 1min 1" {
 		t.Error(got)
 	}
 }

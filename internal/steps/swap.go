@@ -92,7 +92,7 @@ func (s *Steps) swap(ctx context.Context, try ledger.Try, r *ledger.Run, status 
 	}
 	for _, step := range table.Judging(steps) { // what its keys refer to may have been swapped since they were built
 		if err := s.patiently(ctx, s.waitToBuild(ctx, r), func() error {
-			return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return table.Build(ctx, tx, load, run, step) })
+			return s.beforeSwap(ctx, try, func(tx pgx.Tx) error { return table.Build(ctx, tx, load, run, step) })
 		}); err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func (s *Steps) swap(ctx context.Context, try ledger.Try, r *ledger.Run, status 
 	w := s.wait(ctx, load, "bucketload redrive "+run, bucketload.StagingTable(run))
 	if !load.InPlace && !r.Merges {
 		if err := s.patiently(ctx, w, func() error {
-			return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+			return s.beforeSwap(ctx, try, func(tx pgx.Tx) error {
 				if err := table.WaitAtMost(ctx, tx, load.LockTimeout); err != nil {
 					return err
 				}
@@ -112,6 +112,21 @@ func (s *Steps) swap(ctx context.Context, try ledger.Try, r *ledger.Run, status 
 		}
 	}
 	return s.patiently(ctx, w, func() error { return s.swapOnce(ctx, try, r, status, steps) })
+}
+
+// beforeSwap does something in a transaction of its own, as part of the run: EndCopies
+// ends it with the run's copies, and a call that comes late does nothing.
+func (s *Steps) beforeSwap(ctx context.Context, try ledger.Try, do func(pgx.Tx) error) error {
+	// What it waited for is to be seen, whatever the role's default isolation.
+	return pgx.BeginTxFunc(ctx, s.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		if err := ledger.Attend(ctx, tx, try.Run); err != nil {
+			return err
+		}
+		if err := ledger.At(ctx, tx, try, ledger.StateSwap); err != nil {
+			return err
+		}
+		return do(tx)
+	})
 }
 
 // waiting is what is said while something waits for locks that others hold.

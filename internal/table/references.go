@@ -80,8 +80,12 @@ func (f follower) check(ctx context.Context, q Queryer, load *bucketload.Load, i
 }
 
 // Validate runs a statement that a swap left for later, in a transaction of
-// its own: writers go on meanwhile. No lock is waited for longer than patience.
+// its own: writers go on meanwhile. No lock is waited for longer than patience,
+// and a process that is silent for a minute within tx loses those that it has.
 func Validate(ctx context.Context, tx pgx.Tx, statement string, patience time.Duration) error {
+	if _, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = '1min'"); err != nil {
+		return bucketload.DatabaseError("swap", err)
+	}
 	if err := WaitAtMost(ctx, tx, patience); err != nil {
 		return err
 	}
