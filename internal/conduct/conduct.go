@@ -158,28 +158,25 @@ func Redrive(ctx context.Context, s *steps.Steps, id string) (*bucketload.Run, e
 	}
 	defer release()
 	var checkpoint *resumption
-	if err := insist(ctx, func() (err error) {
-		checkpoint, err = unfinished(ctx, s, id)
+	if err := insist(held, func() (err error) {
+		checkpoint, err = unfinished(held, s, id)
 		return err
 	}); err != nil {
 		return nil, err
 	}
 	var try ledger.Try
-	if err := insist(ctx, func() error {
-		next, err := take(ctx, s, id, checkpoint)
-		if next.Attempt > 0 {
-			try = next // though not all is done that goes with it
-		}
+	if err := insist(held, func() (err error) {
+		try, err = take(held, s, id, try, checkpoint)
 		return err
 	}); err != nil {
 		if try.Attempt == 0 {
 			return nil, err // it is as it was
 		}
-		return end(ctx, s, try, run.Load, err)
+		return end(held, s, try, run.Load, err)
 	}
 	if checkpoint != nil {
 		if err := checkpoint.setAttempt(try.Attempt); err != nil {
-			return end(ctx, s, try, run.Load, err)
+			return end(held, s, try, run.Load, err)
 		}
 	}
 	return execute(held, s, try, run.Load, checkpoint)
@@ -195,9 +192,14 @@ func read(ctx context.Context, s *steps.Steps, id string) (run *ledger.Run, err 
 }
 
 // take makes a run that of this process, in a new try: in the state where its
-// execution stopped, or from the start where that is nil.
-func take(ctx context.Context, s *steps.Steps, id string, from *resumption) (ledger.Try, error) {
-	if from != nil {
+// execution stopped, or from the start where that is nil. It gives the try also where
+// not all is done that goes with it. That is done by another call, which has the try: the run
+// may be somebody else's by then.
+func take(ctx context.Context, s *steps.Steps, id string, has ledger.Try, from *resumption) (ledger.Try, error) {
+	switch {
+	case has.Attempt > 0:
+		return has, s.LookAgain(ctx, has)
+	case from != nil:
 		return s.TakeUp(ctx, id)
 	}
 	return s.Redrive(ctx, id, ledger.Conductor{})

@@ -3,15 +3,20 @@ package conduct
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bucketload/bucketload"
+	"github.com/bucketload/bucketload/internal/ledger"
 	"github.com/bucketload/bucketload/internal/steps"
+	"github.com/bucketload/bucketload/internal/temp"
 )
 
 // cutter ends the backends that are about to get these statements, one after the
@@ -88,6 +93,63 @@ func TestCutAroundTheMachine(t *testing.T) {
 	h.must(err)
 	h.complete(run, 3)
 	cutter.all()
+}
+
+// TestEndedWhileItLooks: a redrive that looks failed files up anew has the run no
+// longer once that is cancelled, or once another has gone on with it.
+func TestEndedWhileItLooks(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		meanwhile func(h *house, id string) error
+		fault     temp.Fault
+		code      bucketload.Code
+		left      string
+	}{
+		"cancelled": {func(h *house, id string) error {
+			_, err := h.Ledger.Cancel(context.Background(), id)
+			return err
+		}, temp.Fault{Delay: time.Minute}, bucketload.CodeCancelled, "cancelled 2"},
+		"taken": {func(h *house, id string) error {
+			if err := h.Ledger.End(context.Background(), ledger.Try{Run: id}, bucketload.StatusFailed, nil); err != nil {
+				return err
+			}
+			_, err := h.Ledger.Resume(context.Background(), id, ledger.Conductor{})
+			return err
+		}, temp.Fault{Status: http.StatusInsufficientStorage}, bucketload.CodeFenced, "running 3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, 0)
+			load := h.load(3)
+			h.must(h.s3.Put("bucket", key(1), []byte("f,n\nx,?\n")))
+			run, err := Load(t.Context(), h.Steps, load)
+			if bucketload.AsError(err).Code != bucketload.CodeTolerance {
+				t.Fatalf("%+v, %v", run, err)
+			}
+			id := *run.ID
+			h.put(1, 10)
+			var n atomic.Int64
+			h.s3.Fault(func(*http.Request) *temp.Fault {
+				if n.Add(1) != 1 {
+					return nil
+				}
+				if err := c.meanwhile(h, id); err != nil {
+					t.Error(err)
+				}
+				return &c.fault
+			})
+			run, err = Redrive(t.Context(), h.Steps, id)
+			if err == nil || bucketload.AsError(err).Code != c.code {
+				t.Errorf("%+v, %v", run, err)
+			}
+			if got := h.value("SELECT status || ' ' || attempt FROM bucketload.runs"); got != c.left {
+				t.Errorf("the run is %s", got)
+			}
+			if n.Load() != 1 {
+				t.Errorf("%d requests", n.Load())
+			}
+		})
+	}
 }
 
 // TestTakenID: a load whose id another process or run has already takes another one.

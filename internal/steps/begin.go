@@ -63,7 +63,7 @@ func (s *Steps) begunBy(ctx context.Context, execution string, in *flow) (ledger
 			Hint: "bucketload status " + run}
 	}
 	if in.Redrive != "" && r.Status == bucketload.StatusRunning && r.State == ledger.StatePlan { // the earlier call may have failed half-way
-		err = s.lookAgain(ctx, run)
+		err = s.LookAgain(ctx, ledger.Try{Run: run, Attempt: r.Attempt})
 	}
 	return ledger.Try{Run: run, Attempt: r.Attempt}, err
 }
@@ -101,8 +101,9 @@ func (s *Steps) redriveFor(ctx context.Context, set *Setting, in *flow, by ledge
 }
 
 // Redrive makes a run that ended without success, or whose conductor died, the
-// run of another conductor, in a new try: what is left of the old one is ended,
-// and failed files are looked up anew. A process holds the run.
+// run of another conductor, in a new try, and looks again. A process holds the run.
+// Where only the look fails it gives the try with the error: called once more it would
+// take the run from whoever has it by then, so that LookAgain is what comes next.
 func (s *Steps) Redrive(ctx context.Context, run string, by ledger.Conductor) (ledger.Try, error) {
 	r, err := s.Ledger.Run(ctx, run)
 	if err != nil {
@@ -123,33 +124,40 @@ func (s *Steps) Redrive(ctx context.Context, run string, by ledger.Conductor) (l
 	if err != nil {
 		return try, err
 	}
-	return try, s.lookAgain(ctx, run)
-}
-
-// lookAgain ends what is left of a run's dead conductor, and looks its failed
-// files up anew.
-func (s *Steps) lookAgain(ctx context.Context, run string) error {
-	if err := s.endCopies(ctx, run); err != nil {
-		return err
-	}
-	return s.repin(ctx, run)
+	return try, s.LookAgain(ctx, try)
 }
 
 // TakeUp makes a run whose conductor died the run of this process, which goes
-// on in the state that it had come to.
+// on in the state that it had come to, and looks again, as Redrive does.
 func (s *Steps) TakeUp(ctx context.Context, run string) (ledger.Try, error) {
 	try, err := s.Ledger.TakeUp(ctx, run, ledger.Conductor{})
 	if err != nil {
 		return try, err
 	}
-	if err := s.endCopies(ctx, run); err != nil {
-		return try, err
+	return try, s.LookAgain(ctx, try)
+}
+
+// LookAgain ends what is left of a run's dead conductor and, where the try has yet
+// to plan, looks its failed files up anew. CodeFenced where the run has ended since
+// or is in another try.
+func (s *Steps) LookAgain(ctx context.Context, try ledger.Try) error {
+	r, err := s.Ledger.Run(ctx, try.Run)
+	if err != nil {
+		return err
 	}
-	r, err := s.Ledger.Run(ctx, run)
-	if err == nil {
+	if err := s.Ledger.Enter(ctx, try, r.State); err != nil {
+		return err
+	}
+	if err := s.endCopies(ctx, try.Run); err != nil {
+		return err
+	}
+	if r.State == ledger.StatePlan {
+		return s.repin(ctx, try.Run)
+	}
+	if r, err = s.Ledger.Run(ctx, try.Run); err == nil {
 		_, err = s.begun(ctx, r)
 	}
-	return try, err
+	return err
 }
 
 // endCopies ends what is left of a dead conductor.
