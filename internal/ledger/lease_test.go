@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
@@ -221,5 +222,34 @@ func testEndCopies(t *testing.T, d *db) {
 	}
 	if n, err := d.EndCopies(t.Context(), r.id); n != 0 || err != nil {
 		t.Errorf("ended %d, %v", n, err)
+	}
+}
+
+// Of several that end a run's copies at once, one whose own connection another of
+// them ends does it again.
+func testEndedMeanwhile(t *testing.T, d *db) {
+	r := d.begin(replace("t"))
+	r.plan(1, "a")
+	r.prepare(true)
+	tx, err := d.pool.Begin(t.Context())
+	d.must(err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = lease(t.Context(), tx, ledger.Try{Run: r.id}, 0)
+	d.must(err)
+	d.exec(`CREATE SEQUENCE public.ends; CREATE FUNCTION public.pg_terminate_backend(pid int) RETURNS bool LANGUAGE sql AS
+		$$SELECT pg_catalog.pg_terminate_backend(CASE WHEN nextval('public.ends') = 1 THEN pg_catalog.pg_backend_pid() ELSE pid END)$$`)
+	c, err := pgxpool.ParseConfig(d.dsn)
+	d.must(err)
+	c.ConnConfig.RuntimeParams["search_path"] = "public, pg_catalog"
+	pool, err := pgxpool.NewWithConfig(t.Context(), c)
+	d.must(err)
+	t.Cleanup(pool.Close)
+	_, err = ledger.New(pool).Cancel(t.Context(), r.id)
+	d.must(err)
+	if n := d.value(`SELECT last_value FROM public.ends`); n != "2" {
+		t.Errorf("ended %s times", n)
+	}
+	if err := tx.Commit(t.Context()); err == nil {
+		t.Error("the copy goes on")
 	}
 }

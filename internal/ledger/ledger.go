@@ -181,14 +181,15 @@ func (l *Ledger) ConductedBy(ctx context.Context, execution string) (run string,
 
 // endCopies returns once no copy of an ended run is in flight, and none can
 // come: what its backends had not committed is rolled back. Another that does
-// the same at once may take our backend for one of them: then it is done again.
+// the same at once may take our backend for one of them, or end one that has
+// just come back to the pool: then it is done again.
 func (l *Ledger) endCopies(ctx context.Context, run string) error {
 	const adminShutdown = "57P01"
 	for {
-		if _, err := l.EndCopies(ctx, run); err != nil {
-			return err
+		_, err := l.EndCopies(ctx, run)
+		if err == nil {
+			err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error { return Settle(ctx, tx, run) })
 		}
-		err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error { return Settle(ctx, tx, run) })
 		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != adminShutdown {
 			return err
 		}

@@ -63,6 +63,7 @@ func TestOnPostgres(t *testing.T) {
 		{"Replay", testReplay},
 		{"Settle", testSettle},
 		{"EndCopies", testEndCopies},
+		{"EndedMeanwhile", testEndedMeanwhile},
 		{"WritePlan", testWritePlan},
 		{"CancelledPlan", testCancelledPlan},
 		{"Again", testAgain},
