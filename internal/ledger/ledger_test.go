@@ -712,7 +712,7 @@ func testBuildRecord(t *testing.T, d *db) {
 	d.must(d.SetBuild(t.Context(), r.id, []string{"one", "two"}))
 	record := func(attempt, n int) error {
 		return r.tx(func(tx pgx.Tx) error {
-			return ledger.Built(t.Context(), tx, ledger.Try{Run: r.id, Attempt: attempt}, n)
+			return ledger.Built(t.Context(), tx, ledger.Try{Run: r.id, Attempt: attempt}, n, []string{"one, done", "two"})
 		})
 	}
 	want(t, record(1, 1), bucketload.CodeFenced)
@@ -720,7 +720,7 @@ func testBuildRecord(t *testing.T, d *db) {
 	d.must(d.Enter(t.Context(), ledger.Try{Run: r.id}, ledger.StateBuild))
 	want(t, record(1, 1), bucketload.CodeFenced)
 	d.must(record(2, 1))
-	if built, ok, err := d.Build(t.Context(), r.id, &steps); built != 1 || !ok || err != nil || !slices.Equal(steps, []string{"one", "two"}) {
+	if built, ok, err := d.Build(t.Context(), r.id, &steps); built != 1 || !ok || err != nil || !slices.Equal(steps, []string{"one, done", "two"}) {
 		t.Errorf("%d, %v, %v, %v", built, ok, err, steps)
 	}
 	if ok, err := d.Columns(t.Context(), r.id, &columns); ok || err != nil {

@@ -258,10 +258,14 @@ func (l *Ledger) SetBuild(ctx context.Context, run string, steps any) error {
 	return bucketload.DatabaseError("finish", err)
 }
 
-// Built records, in the transaction of a build step, that n of them are done.
-// CodeFenced where the run has ended, or moved on from the try's Build.
-func Built(ctx context.Context, tx pgx.Tx, try Try, n int) error {
-	tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET built = $4 WHERE `+at, try.Run, try.Attempt, StateBuild, n)
+// Built records, in the transaction of a build step, that n of them are done, and
+// the steps as they are by now. CodeFenced where the run has ended, or moved on from the try's Build.
+func Built(ctx context.Context, tx pgx.Tx, try Try, n int, steps any) error {
+	data, err := json.Marshal(steps)
+	if err != nil {
+		return err
+	}
+	tag, err := tx.Exec(ctx, `UPDATE bucketload.runs SET built = $4, build = $5 WHERE `+at, try.Run, try.Attempt, StateBuild, n, data)
 	if err == nil && tag.RowsAffected() == 0 {
 		return fenced(try.Run)
 	}

@@ -162,7 +162,7 @@ func testAgainOnceBuilt(t *testing.T, d *db) {
 	d.must(r.copy(0, "slow~"))
 	d.must(r.copy(1, "bad"))
 	d.must(d.Enter(t.Context(), ledger.Try{Run: r.id}, ledger.StateBuild))
-	d.must(r.tx(func(tx pgx.Tx) error { return ledger.Built(t.Context(), tx, ledger.Try{Run: r.id}, 1) }))
+	d.must(r.tx(func(tx pgx.Tx) error { return ledger.Built(t.Context(), tx, ledger.Try{Run: r.id}, 1, []string{"one"}) }))
 	for _, anew := range []func(*db, string) error{again, redrive} {
 		d.must(anew(d, r.id))
 		if r.states() != "loaded:1 failed:1 failed:1" || r.batches() != "true:1 true:1" {

@@ -108,7 +108,10 @@ func (s *Steps) buildOnce(ctx context.Context, tx pgx.Tx, try ledger.Try, r *led
 	if err := s.build(ctx, tx, r, steps[step]); err != nil {
 		return err
 	}
-	return ledger.Built(ctx, tx, try, step+1)
+	if steps[step].Judged, err = table.Judged(ctx, tx, try.Run); err != nil {
+		return err
+	}
+	return ledger.Built(ctx, tx, try, step+1, steps)
 }
 
 // waitToBuild is waiting for staging, which somebody may be looking at, and for

@@ -309,23 +309,36 @@ func TestForeignKeyToItself(t *testing.T) {
 }
 
 // TestReferredSwappedMeanwhile: the rows of a run that is not swapped yet do not keep
-// the table that they refer to from being loaded, and are judged by its new rows.
+// the table that they refer to from being loaded, and are judged by its new rows,
+// whatever the keys came from and beside what the load wants NOT VALID.
 func TestReferredSwappedMeanwhile(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*bucketload.Load){"swap": func(*bucketload.Load) {}, "in place": inPlace} {
+	for name, change := range map[string]func(l *bucketload.Load, key string){
+		"swap":     func(*bucketload.Load, string) {},
+		"in place": func(l *bucketload.Load, _ string) { inPlace(l) },
+		"beside": func(l *bucketload.Load, _ string) {
+			l.Constraints = append(l.Constraints, "check (f <> 'not valid')", "foreign key (n) references few not valid")
+		},
+		"more than a key": func(l *bucketload.Load, key string) { l.Constraints = []string{key + ", add check (n >= 0)"} },
+		"before_swap_sql": func(l *bucketload.Load, key string) {
+			l.Constraints, l.BeforeSwapSQL = nil, []string{"ALTER TABLE {staging} ADD " + key}
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, 0)
 			dim := b.part(t)
-			b.exec(dim.named("CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE t (f text, n int)"))
+			b.exec(dim.named("CREATE TABLE {t} (f text, n int PRIMARY KEY); CREATE TABLE few (n int PRIMARY KEY); CREATE TABLE t (f text, n int)"))
 			load := func(rowsOf int) {
 				t.Helper()
 				_, err := dim.whole(dim.load(map[string]string{"a.csv": rows("a", rowsOf)}, withColumns(columnsFN...)))
 				b.must(err)
 			}
 			load(3)
-			run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), change, func(l *bucketload.Load) {
-				l.Constraints = []string{dim.named("foreign key (n) references {t}")}
+			run := b.prepared(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) {
+				key := dim.named("foreign key (n) references {t}")
+				l.Constraints = []string{key}
+				change(l, key)
 			}))
 			b.built(run)
 			load(2)
@@ -335,6 +348,9 @@ func TestReferredSwappedMeanwhile(t *testing.T) {
 			b.must(<-b.swapping(run))
 			if n := b.value("SELECT count(*) FROM bucketload.runs WHERE validate IS NOT NULL"); n != "0" {
 				t.Errorf("%s runs have something left to validate", n)
+			}
+			if got := b.value("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated = (confrelid = 'few'::regclass)"); got != "0" {
+				t.Errorf("%s foreign keys have judged the rows and should not, or the other way round", got)
 			}
 		})
 	}

@@ -26,6 +26,7 @@ type Step struct {
 	Name       string   `json:"name,omitempty"`
 	Final      string   `json:"final,omitempty"`
 	Columns    []string `json:"columns,omitempty"` // that it needs
+	Judged     []string `json:"judged,omitempty"`  // once it is built: the foreign keys that have judged the rows by then
 	Refers     bool     `json:"refers,omitempty"`  // it has the foreign key of that name judge the rows; those of the load that did not, where there is no name and SQL is for people only
 }
 
@@ -75,16 +76,29 @@ func Steps(ctx context.Context, q Queryer, load *bucketload.Load, run string, li
 	return steps, err
 }
 
-var asksNotValid = regexp.MustCompile(`(?i)\bnot\s+valid\b`)
+// Judged gives the names of the foreign keys of the run's staging table that have
+// judged its rows.
+func Judged(ctx context.Context, q Queryer, run string) ([]string, error) {
+	rows, err := q.Query(ctx, `SELECT conname FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype = 'f' AND convalidated AND conparentid = 0 ORDER BY 1`,
+		Quote(bucketload.StagingTable(run)))
+	if err != nil {
+		return nil, bucketload.DatabaseError("finish", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return names, bucketload.DatabaseError("finish", err)
+}
 
-// Judging gives the steps by which foreign keys judge the rows, to be run again once
-// all are built. Keys without a name are left out where there are others that the
-// load wants NOT VALID: these cannot be told apart any more.
+// Judging gives, of steps that are all built, those by which the foreign keys that
+// have judged the rows do so again: the swap of a table that they refer to has made
+// them NOT VALID. What the load wants NOT VALID has never judged.
 func Judging(steps []Step) (judging []Step) {
-	for i, s := range steps {
-		unclear := func(later Step) bool { return later.Definition == "" && asksNotValid.MatchString(later.SQL) }
-		if s.Refers && (s.Name != "" || !slices.ContainsFunc(steps[i:], unclear)) {
-			judging = append(judging, s)
+	known := map[string]bool{}
+	for _, s := range steps {
+		for _, name := range s.Judged {
+			if !known[name] {
+				known[name] = true
+				judging = append(judging, Step{Key: s.Key, Name: name, Refers: true})
+			}
 		}
 	}
 	return judging
@@ -343,7 +357,7 @@ func Build(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, st
 			return bucketload.DatabaseError("finish", err)
 		}
 	}
-	if step.Key != "before_swap_sql" { // which waits as it says
+	if step.Refers || step.Key != "before_swap_sql" { // which waits as it says
 		if err := WaitAtMost(ctx, tx, load.LockTimeout); err != nil {
 			return err
 		}

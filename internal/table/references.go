@@ -101,18 +101,15 @@ func (s *swap) unjudged(ctx context.Context, in uint32, live *Live) (oids []uint
 	if live != nil {
 		was = live.OID
 	}
-	named, others := []string{}, false
+	judged := []string{}
 	for _, step := range Judging(s.steps) {
-		if step.Name != "" {
-			named = append(named, step.Name)
-		}
-		others = others || step.Name == ""
+		judged = append(judged, step.Name)
 	}
 	rows, err := s.tx.Query(ctx, `SELECT c.oid FROM pg_constraint c WHERE conrelid = $1 AND contype IN ('c', 'f') AND `+constraintNotValid+` AND (
-			contype = 'f' AND (conname = ANY ($3) OR $4 AND NOT starts_with(conname, $5))
+			contype = 'f' AND conname = ANY ($3)
 			OR EXISTS (SELECT FROM pg_constraint l WHERE l.conrelid = $2 AND l.contype = c.contype
 				AND pg_get_constraintdef(l.oid) || ' NOT VALID' = pg_get_constraintdef(c.oid)))`,
-		in, was, named, others, carriedPrefix(s.run))
+		in, was, judged)
 	if err != nil {
 		return nil, err
 	}

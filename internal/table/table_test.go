@@ -191,8 +191,14 @@ func (r *run) prepare() error {
 	if r.steps, err = table.Steps(ctx, r.Conn, r.load, r.id, live); err != nil {
 		return err
 	}
-	for _, step := range r.steps {
-		if err := r.tx(func(tx pgx.Tx) error { return table.Build(ctx, tx, r.load, r.id, step) }); err != nil {
+	for i, step := range r.steps {
+		if err := r.tx(func(tx pgx.Tx) (err error) {
+			if err := table.Build(ctx, tx, r.load, r.id, step); err != nil {
+				return err
+			}
+			r.steps[i].Judged, err = table.Judged(ctx, tx, r.id)
+			return err
+		}); err != nil {
 			return err
 		}
 	}
