@@ -58,6 +58,34 @@ func TestLateSwap(t *testing.T) {
 	}
 }
 
+// TestLatePrepare: a call that was waiting while its run ended makes no staging table.
+func TestLatePrepare(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 0, manyConns)
+	load := b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...))
+	run := b.begin(load)
+	_, err := b.Plan(t.Context(), PlanInput{Try: ledger.Try{Run: run}, Load: load})
+	b.must(err)
+	tx, err := b.Pool.Begin(t.Context())
+	b.must(err)
+	b.must(ledger.Join(t.Context(), tx, run))
+	late := make(chan error, 1)
+	go func() { late <- b.Prepare(context.WithoutCancel(t.Context()), ledger.Try{Run: run, Attempt: 1}) }()
+	for b.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == "0" {
+		select {
+		case err := <-late:
+			t.Fatalf("Prepare did not wait: %v", err)
+		default:
+		}
+	}
+	b.must(b.Ledger.End(t.Context(), ledger.Try{Run: run}, bucketload.StatusFailed, nil))
+	b.must(tx.Rollback(t.Context()))
+	wantCode(t, <-late, bucketload.CodeFenced, run)
+	if n := b.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'dataimport'"); n != "0" {
+		t.Errorf("%s staging tables of a run that has ended", n)
+	}
+}
+
 // TestLateBuild: a call that was waiting while the run went on in a further try
 // builds nothing.
 func TestLateBuild(t *testing.T) {

@@ -44,7 +44,7 @@ func (s *Steps) Prepare(ctx context.Context, in ledger.Try) (err error) {
 	merges := table.Merges(r.Load, live) && r.Load.LimitFiles == 0
 	if (!staging || merges) && len(objects) == 0 {
 		// Nothing new: nothing to find out either.
-		return s.record(ctx, in.Run, r.Load, live, &Resolution{}, nil, false)
+		return s.record(ctx, in, r.Load, live, &Resolution{}, nil, false)
 	}
 	every := func(ctx context.Context, yield func(bucketload.Object) error) error {
 		return s.Ledger.Objects(ctx, in.Run, yield)
@@ -65,7 +65,7 @@ func (s *Steps) Prepare(ctx context.Context, in ledger.Try) (err error) {
 	} else if err := s.appendable(ctx, r.Load, live, resolution); err != nil {
 		return err
 	}
-	return s.record(ctx, in.Run, r.Load, live, resolution, steps, staging)
+	return s.record(ctx, in, r.Load, live, resolution, steps, staging)
 }
 
 // prepared checks that a run which is taken up again still has its table.
@@ -84,10 +84,14 @@ func (s *Steps) prepared(ctx context.Context, run string, r *ledger.Run) error {
 
 // record creates the staging table, on which the build steps must be possible,
 // and records the layout, both or nothing.
-func (s *Steps) record(ctx context.Context, run string, load *bucketload.Load, live *table.Live, r *Resolution, steps []table.Step, staging bool) error {
+func (s *Steps) record(ctx context.Context, try ledger.Try, load *bucketload.Load, live *table.Live, r *Resolution, steps []table.Step, staging bool) error {
+	run := try.Run
 	return bucketload.DatabaseError("prepare", pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		// Of two calls at once, one given up and its retry, the second waits.
 		if err := ledger.Settle(ctx, tx, run); err != nil {
+			return err
+		}
+		if err := ledger.At(ctx, tx, try, ledger.StatePrepare); err != nil {
 			return err
 		}
 		prepared, err := s.Ledger.Columns(ctx, run, new(Layout))
