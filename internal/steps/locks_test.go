@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
+	"github.com/bucketload/bucketload/internal/temp/temptest"
 )
 
 func manyConns(c *pgxpool.Config) { c.MaxConns = 10 }
@@ -283,6 +285,31 @@ func TestForeignKeysTried(t *testing.T) {
 	}
 	leave()
 	b.must(<-done)
+}
+
+// TestForeignKeyToPartitions: PostgreSQL makes a key for each partition beside the
+// one that is declared, and judges by that one only.
+func TestForeignKeyToPartitions(t *testing.T) {
+	t.Parallel()
+	for _, major := range temptest.Majors(t) {
+		t.Run(strconv.Itoa(major), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, major)
+			b.exec(`CREATE TABLE dim (n int PRIMARY KEY) PARTITION BY RANGE (n); CREATE TABLE dim1 PARTITION OF dim FOR VALUES FROM (0) TO (2);
+				CREATE TABLE dim2 PARTITION OF dim FOR VALUES FROM (2) TO (9); INSERT INTO dim SELECT generate_series(0, 3); CREATE TABLE t (f text, n int)`)
+			for range 2 { // the configuration's, and then the live table's too
+				_, err := b.whole(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...), func(l *bucketload.Load) {
+					l.Constraints = []string{"foreign key (n) references dim"}
+				}))
+				b.must(err)
+			}
+			_, err := b.whole(b.load(map[string]string{"a.csv": rows("a", 3)}, withColumns(columnsFN...)))
+			b.must(err)
+			if got := b.value(`SELECT count(*) || ' ' || bool_and(convalidated) FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'f' AND conparentid = 0`); got != "1 true" {
+				t.Errorf("keys, and whether they have judged: %s", got)
+			}
+		})
+	}
 }
 
 // TestForeignKeyToItself: a key of the configuration would refer to the backup. That

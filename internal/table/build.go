@@ -236,7 +236,7 @@ func parts(ctx context.Context, q Queryer, oid uint32) ([]part, error) {
 			coalesce(quote_literal(obj_description(i.oid, 'pg_class')), ''),
 			coalesce(x.indisclustered, false), coalesce(x.indisreplident, false), contype = 'f' AND convalidated, `+constraintNotValid+`
 		FROM pg_constraint c LEFT JOIN pg_index x ON x.indexrelid = conindid AND x.indrelid = conrelid LEFT JOIN pg_class i ON i.oid = x.indexrelid
-		WHERE conrelid = $1 AND contype IN ('p', 'u', 'x', 'c', 'f') AND confrelid <> conrelid -- its own keys follow in the swap
+		WHERE conrelid = $1 AND contype IN ('p', 'u', 'x', 'c', 'f') AND confrelid <> conrelid AND conparentid = 0 -- its own keys follow in the swap, and those for partitions theirs
 		UNION ALL
 		SELECT 'index', i.relname, substr(pg_get_indexdef(i.oid), length(format('CREATE %sINDEX %I ON %I.%I ',
 			CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END, i.relname, n.nspname, t.relname)) + 1),
@@ -407,7 +407,7 @@ func stillThere(ctx context.Context, q Queryer, load *bucketload.Load, run strin
 // rows; none where they have.
 func validation(ctx context.Context, tx pgx.Tx, run string, step Step) (sql string, err error) {
 	err = tx.QueryRow(ctx, `SELECT format('ALTER TABLE %s %s', $1::text, string_agg(format('VALIDATE CONSTRAINT %I', conname), ', ' ORDER BY conname))
-		FROM pg_constraint c WHERE conrelid = $1::text::regclass AND contype = 'f' AND `+constraintNotValid+`
+		FROM pg_constraint c WHERE conrelid = $1::text::regclass AND contype = 'f' AND conparentid = 0 AND `+constraintNotValid+`
 		AND CASE $2 WHEN '' THEN NOT starts_with(conname, $3) ELSE conname = $2 END HAVING count(*) > 0`,
 		Quote(bucketload.StagingTable(run)), step.Name, carriedPrefix(run)).Scan(&sql)
 	if errors.Is(err, pgx.ErrNoRows) {
