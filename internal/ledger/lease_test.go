@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
@@ -236,17 +235,11 @@ func testEndedMeanwhile(t *testing.T, d *db) {
 	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
 	_, err = lease(t.Context(), tx, ledger.Try{Run: r.id}, 0)
 	d.must(err)
-	d.exec(`CREATE SEQUENCE public.ends; CREATE FUNCTION public.pg_terminate_backend(pid int) RETURNS bool LANGUAGE sql AS
-		$$SELECT pg_catalog.pg_terminate_backend(CASE WHEN nextval('public.ends') = 1 THEN pg_catalog.pg_backend_pid() ELSE pid END)$$`)
-	c, err := pgxpool.ParseConfig(d.dsn)
+	one := d.shadowed(`CREATE SEQUENCE shadow.ends; CREATE FUNCTION shadow.pg_terminate_backend(pid int) RETURNS bool LANGUAGE sql AS
+		$$SELECT pg_catalog.pg_terminate_backend(CASE WHEN nextval('shadow.ends') = 1 THEN pg_catalog.pg_backend_pid() ELSE pid END)$$`)
+	_, err = one.Cancel(t.Context(), r.id)
 	d.must(err)
-	c.ConnConfig.RuntimeParams["search_path"] = "public, pg_catalog"
-	pool, err := pgxpool.NewWithConfig(t.Context(), c)
-	d.must(err)
-	t.Cleanup(pool.Close)
-	_, err = ledger.New(pool).Cancel(t.Context(), r.id)
-	d.must(err)
-	if n := d.value(`SELECT last_value FROM public.ends`); n != "2" {
+	if n := d.value(`SELECT last_value FROM shadow.ends`); n != "2" {
 		t.Errorf("ended %s times", n)
 	}
 	if err := tx.Commit(t.Context()); err == nil {

@@ -105,10 +105,24 @@ type db struct {
 	runs int
 }
 
-// drop leaves nothing of bucketload.
+// drop leaves nothing of bucketload, nor of shadowed.
 func (d *db) drop() {
 	d.Helper()
-	d.exec(`DROP SCHEMA IF EXISTS bucketload, dataimport, databackup CASCADE`)
+	d.exec(`DROP SCHEMA IF EXISTS bucketload, dataimport, databackup, shadow CASCADE`)
+}
+
+// shadowed gives a ledger over a pool of its own, whose statements find what the SQL
+// makes in the schema shadow before what the server has.
+func (d *db) shadowed(sql string) *ledger.Ledger {
+	d.Helper()
+	d.exec(`CREATE SCHEMA shadow; ` + sql)
+	c, err := pgxpool.ParseConfig(d.dsn)
+	d.must(err)
+	c.ConnConfig.RuntimeParams["search_path"] = "shadow, pg_catalog"
+	pool, err := pgxpool.NewWithConfig(d.Context(), c)
+	d.must(err)
+	d.Cleanup(pool.Close)
+	return ledger.New(pool)
 }
 
 // hold holds a run until the test ends, or release.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bucketload/bucketload"
 	"github.com/bucketload/bucketload/internal/ledger"
@@ -79,19 +78,12 @@ func testLeftoversByTheServersClock(t *testing.T, d *db) {
 	r := d.begin(replace("t"))
 	d.exec(`CREATE TABLE dataimport.r_` + r.id + ` ()`)
 	r.fail()
-	d.exec(`CREATE SCHEMA behind; CREATE FUNCTION behind.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
+	behind := d.shadowed(`CREATE FUNCTION shadow.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
 		$$SELECT pg_catalog.clock_timestamp() - interval '30 days'$$`)
-	defer d.exec(`DROP SCHEMA behind CASCADE`)
-	c, err := pgxpool.ParseConfig(d.dsn)
-	d.must(err)
-	c.ConnConfig.RuntimeParams["search_path"] = "behind, pg_catalog"
-	pool, err := pgxpool.NewWithConfig(t.Context(), c)
-	d.must(err)
-	t.Cleanup(pool.Close)
 	const week = 7 * 24 * time.Hour
 	for days, useless := range map[int]bool{30: false, 36: false, 38: true} { // ago
 		d.exec(fmt.Sprintf(`UPDATE bucketload.runs SET ended_at = now() - interval '%d days' WHERE id = '%s'`, days, r.id))
-		if left, err := ledger.New(pool).Leftovers(t.Context(), week); err != nil || len(left) != 1 || left[0].Useless != useless {
+		if left, err := behind.Leftovers(t.Context(), week); err != nil || len(left) != 1 || left[0].Useless != useless {
 			t.Errorf("%d days: %+v, %v", days, left, err)
 		}
 	}
