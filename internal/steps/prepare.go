@@ -106,6 +106,11 @@ func (s *Steps) record(ctx context.Context, try ledger.Try, load *bucketload.Loa
 			if r.Keys, checks, err = table.Try(ctx, tx, load, run, steps); err != nil {
 				return err
 			}
+			if keeps(load) && len(r.Keys) == 0 {
+				return &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage,
+					Message: fmt.Sprintf("on_duplicate: %s means nothing: %s has no key that two rows could have", load.OnDuplicate, load.Table),
+					Hint:    "name it, for example primary_key: [COLUMN]; or leave on_duplicate out, or write on_duplicate: reject"}
+			}
 			if err := table.TryChecks(ctx, tx, load, run, live != nil); err != nil {
 				return err
 			}
@@ -143,11 +148,6 @@ func (s *Steps) buildable(ctx context.Context, load *bucketload.Load, run string
 	}
 	if err := hasColumns(load, r); err != nil {
 		return nil, err
-	}
-	if load.Mode != bucketload.ModeUpsert && keeps(load) && table.Keyless(steps) {
-		return nil, &bucketload.Error{Op: "prepare", Code: bucketload.CodeUsage,
-			Message: fmt.Sprintf("on_duplicate: %s means nothing: %s has no key that two rows could have", load.OnDuplicate, load.Table),
-			Hint:    "name it, for example primary_key: [COLUMN]; or leave on_duplicate out, or write on_duplicate: reject"}
 	}
 	columns := r.Table
 	if live != nil {

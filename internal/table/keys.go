@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -92,15 +90,6 @@ func Try(ctx context.Context, tx pgx.Tx, load *bucketload.Load, run string, step
 		}
 	}
 	return keys, checks, nil
-}
-
-// makesKey finds what makes columns unique in a statement, and possibly more.
-var makesKey = regexp.MustCompile(`(?i)\b(?:unique|primary\s+key)\b`)
-
-// Keyless says that none of the steps makes columns unique. SQL of the load's own
-// does not count: on_duplicate knows nothing of it.
-func Keyless(steps []Step) bool {
-	return !slices.ContainsFunc(steps, func(s Step) bool { return s.Key != "before_swap_sql" && makesKey.MatchString(s.SQL) })
 }
 
 // keysOf gives the keys that a step has made, and adds their indexes to known.
