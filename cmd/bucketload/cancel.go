@@ -99,11 +99,7 @@ source_after_load says so.`,
 			ctx := cmd.Context()
 			return a.writing(ctx, func(s *steps.Steps) error {
 				if len(runs) == 0 {
-					bury := s.Ledger.Bury
-					if dry {
-						bury = s.Ledger.Abandoned
-					}
-					dead, err := bury(ctx)
+					dead, err := s.Ledger.Bury(ctx, dry)
 					for _, run := range dead {
 						fmt.Fprintf(a.errs, "the process of run %s died; to go on with it: bucketload redrive %s\n", run, run)
 					}

@@ -124,7 +124,7 @@ func (l *Ledger) Begin(ctx context.Context, id string, load *bucketload.Load, by
 		case other == "":
 			continue // it has just ended
 		}
-		alive, marked, err := l.markDead(ctx, other)
+		alive, marked, err := l.markDead(ctx, other, false)
 		if err != nil {
 			return dead, err
 		}
@@ -202,9 +202,12 @@ const (
 	copyKey = `hashtextextended('bucketload copy ' || $1, 0)` // shared by copies and checks, taken alone by WritePlan and Settle
 )
 
-// markDead marks a running run failed if nobody conducts it. It is neither
-// alive nor marked where it has just ended by itself.
-func (l *Ledger) markDead(ctx context.Context, run string) (alive, marked bool, err error) {
+// errDry takes back what a dry run has found out by doing it.
+var errDry = errors.New("dry run")
+
+// markDead marks a running run failed if nobody conducts it; with dry it only says
+// that it would be. It is neither alive nor marked where it has just ended by itself.
+func (l *Ledger) markDead(ctx context.Context, run string, dry bool) (alive, marked bool, err error) {
 	cause, err := json.Marshal(died(run))
 	if err != nil {
 		return false, false, err
@@ -224,18 +227,25 @@ func (l *Ledger) markDead(ctx context.Context, run string) (alive, marked bool, 
 		if err != nil {
 			return err
 		}
-		if marked = tag.RowsAffected() > 0; marked {
+		marked = tag.RowsAffected() > 0
+		switch {
+		case marked && dry:
+			return errDry
+		case marked:
 			return nil
 		}
 		return tx.QueryRow(ctx, `SELECT status = 'running' FROM bucketload.runs WHERE id = $1`, run).Scan(&alive)
 	})
+	if errors.Is(err, errDry) {
+		err = nil
+	}
 	return alive, marked, bucketload.DatabaseError("ledger", err)
 }
 
 // Dead marks a running run failed if nobody conducts it, ends what is left of it
 // in flight, and says whether somebody conducts it.
 func (l *Ledger) Dead(ctx context.Context, run string) (alive bool, err error) {
-	alive, marked, err := l.markDead(ctx, run)
+	alive, marked, err := l.markDead(ctx, run, false)
 	if err == nil && marked {
 		err = bucketload.DatabaseError("ledger", l.endCopies(ctx, run))
 	}

@@ -44,14 +44,19 @@ type Leftover struct {
 }
 
 // Bury marks every running run that nobody conducts failed, ends what is left of
-// it in flight, and gives them. Their staging stays for a redrive.
-func (l *Ledger) Bury(ctx context.Context) (dead []string, err error) {
-	running, err := l.running(ctx)
+// it in flight, and gives them; with dry it only gives them. Their staging stays for
+// a redrive.
+func (l *Ledger) Bury(ctx context.Context, dry bool) (dead []string, err error) {
+	rows, err := l.pool.Query(ctx, `SELECT id FROM bucketload.runs WHERE status = 'running'`)
 	if err != nil {
-		return nil, err
+		return nil, bucketload.DatabaseError("ledger", err)
+	}
+	running, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, bucketload.DatabaseError("ledger", err)
 	}
 	for _, run := range running {
-		_, marked, err := l.markDead(ctx, run)
+		_, marked, err := l.markDead(ctx, run, dry)
 		if err != nil {
 			return dead, err
 		}
@@ -59,48 +64,14 @@ func (l *Ledger) Bury(ctx context.Context) (dead []string, err error) {
 			continue
 		}
 		dead = append(dead, run)
+		if dry {
+			continue
+		}
 		if err := l.endCopies(ctx, run); err != nil {
 			return dead, bucketload.DatabaseError("ledger", err)
 		}
 	}
 	return dead, nil
-}
-
-// Abandoned gives the runs that Bury would mark failed, and changes nothing.
-func (l *Ledger) Abandoned(ctx context.Context) (dead []string, err error) {
-	running, err := l.running(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, run := range running {
-		r, err := l.Run(ctx, run)
-		if err != nil {
-			return nil, err
-		}
-		if r.EndedAt != nil { // meanwhile
-			continue
-		}
-		alive := r.Status == bucketload.StatusRunning
-		if r.Conductor == StepFunctions {
-			if _, alive, err = l.executes(ctx, run); err != nil {
-				return nil, err
-			}
-		}
-		if !alive {
-			dead = append(dead, run)
-		}
-	}
-	return dead, nil
-}
-
-// running gives the runs that the ledger has as running, dead or alive.
-func (l *Ledger) running(ctx context.Context) ([]string, error) {
-	rows, err := l.pool.Query(ctx, `SELECT id FROM bucketload.runs WHERE status = 'running'`)
-	if err != nil {
-		return nil, bucketload.DatabaseError("ledger", err)
-	}
-	runs, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return runs, bucketload.DatabaseError("ledger", err)
 }
 
 // Leftovers gives the staging tables of ended runs, oldest first, and of those that

@@ -57,7 +57,7 @@ func (s *Steps) Collect(ctx context.Context, olderThan time.Duration, dry bool, 
 	var dead []string // that Dead or Bury would mark
 	if dry {
 		var err error
-		if dead, err = s.Ledger.Abandoned(ctx); err != nil {
+		if dead, err = s.Ledger.Bury(ctx, dry); err != nil {
 			return nil, during("gc", err)
 		}
 	}
