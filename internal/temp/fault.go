@@ -93,6 +93,7 @@ func (l *liar) WriteHeader(status int) {
 		return
 	}
 	h.Set("Content-Length", strconv.FormatInt(max(0, length+l.fault.Excess), 10))
+	h.Set("Connection", "close") // or the client takes what comes too much for its next answer
 	conn, _, err := http.NewResponseController(l.ResponseWriter).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
