@@ -129,16 +129,19 @@ func TestEndedWhileItLooks(t *testing.T) {
 			id := *run.ID
 			h.put(1, 10)
 			var n atomic.Int64
+			ended := make(chan struct{})
 			h.s3.Fault(func(*http.Request) *temp.Fault {
 				if n.Add(1) != 1 {
 					return nil
 				}
+				defer close(ended)
 				if err := c.meanwhile(h, id); err != nil {
 					t.Error(err)
 				}
 				return &c.fault
 			})
 			run, err = Redrive(t.Context(), h.Steps, id)
+			<-ended // of which the redrive may hear before it is done
 			if err == nil || bucketload.AsError(err).Code != c.code {
 				t.Errorf("%+v, %v", run, err)
 			}
